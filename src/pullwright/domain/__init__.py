@@ -1,0 +1,13 @@
+"""Values and rules, pure: no input, no output, nothing read at import.
+
+- `value.py`: the frozen base of every value, and identifiers.
+- `errors.py`: the one error tree.
+- `limits.py`: what an attempt may use: time, turns, tokens, money, machine.
+- `network.py`: what an attempt may reach.
+- `environment.py`: how a repository becomes a working machine.
+- `receipt.py`: test results, verdicts, the receipt of a verification.
+- `change.py`: what an attempt changed.
+- `transcript.py`: the typed events of the log.
+- `task.py`: tasks, attempts and the moves between their states.
+- `projection.py`: the fold of a log into the task or attempt that it describes.
+"""

@@ -1,0 +1,106 @@
+"""The one error tree. A message states the fact, then the remedy.
+
+PullwrightError
+├── UsageError (ValueError)           the request cannot be meant: wrong option, unknown task
+│   ├── NotARepository                the location holds no git repository
+│   ├── NoCommits                     the repository has no commit to start from
+│   ├── UnknownBase                   the base names no commit
+│   └── NothingToCheck                no test command is known and none was given
+├── ConfigurationError (ValueError)   the platform's own settings are wrong
+│   └── ModelUnavailable              no model is configured, or its key, name or address is wrong
+├── MachineError (RuntimeError)       this machine cannot do it
+│   ├── SandboxUnavailable            namespaces, bubblewrap or the launcher are missing or forbidden
+│   ├── DataDirectoryError            the data directory is not writable, full, or of a newer version
+│   └── DiskFull                      no room left
+├── SandboxError (RuntimeError)       a sandbox did not do as asked
+│   └── SandboxLost                   it ended while in use
+├── RepositoryError (RuntimeError)    git refused
+│   └── HostileObject                 what a sandbox handed over failed its check
+├── SetupFailed (RuntimeError)        the environment's setup ended with an error
+├── ForgeError (RuntimeError)         the forge refused or could not be reached
+└── IllegalMove (ValueError)          a state cannot follow another
+"""
+
+
+class PullwrightError(Exception):
+    """The root of every error that Pullwright raises on purpose."""
+
+
+class UsageError(PullwrightError, ValueError):
+    """The request cannot be meant as it stands."""
+
+
+class NotARepository(UsageError):
+    """The location holds no git repository."""
+
+
+class NoCommits(UsageError):
+    """The repository has no commit to start from."""
+
+
+class UnknownBase(UsageError):
+    """The base names no commit of the repository."""
+
+
+class NothingToCheck(UsageError):
+    """No check command is known for the repository and none was given."""
+
+
+class ConfigurationError(PullwrightError, ValueError):
+    """The platform's own settings are wrong."""
+
+
+class ModelUnavailable(ConfigurationError):
+    """No model is configured, or its key, name or address is wrong."""
+
+
+class MachineError(PullwrightError, RuntimeError):
+    """This machine cannot do it."""
+
+
+class SandboxUnavailable(MachineError):
+    """What the wall is built from is missing or forbidden here."""
+
+
+class DataDirectoryError(MachineError):
+    """The data directory is not writable, or was written by a newer version."""
+
+
+class DiskFull(MachineError):
+    """There is no room left where the platform writes."""
+
+
+class SandboxError(PullwrightError, RuntimeError):
+    """A sandbox did not do as asked."""
+
+
+class SandboxLost(SandboxError):
+    """The sandbox ended while it was in use."""
+
+
+class RepositoryError(PullwrightError, RuntimeError):
+    """Git refused an operation on one of our stores or on the person's repository."""
+
+
+class HostileObject(RepositoryError):
+    """What a sandbox handed over failed its check and was not taken in."""
+
+
+class SetupFailed(PullwrightError, RuntimeError):
+    """The environment's setup script ended with an error.
+
+    `line` is the failing line of the script where it is known, `output` the last of what it printed.
+    """
+
+    def __init__(self, message: str, *, line: str | None = None, output: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.output = output
+
+
+class ForgeError(PullwrightError, RuntimeError):
+    """The forge refused, or could not be reached."""
+
+
+class IllegalMove(PullwrightError, ValueError):
+    """A state cannot follow another."""

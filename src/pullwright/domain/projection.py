@@ -1,0 +1,80 @@
+"""The fold of a log into the task or attempt that it describes."""
+
+from pullwright.domain.task import Attempt, State, Task, check_move
+from pullwright.domain.transcript import (
+    Answered,
+    CancelRequested,
+    ChangeTaken,
+    Chosen,
+    Delivered,
+    ModelSaid,
+    Moved,
+    Recorded,
+    TurnEnded,
+    Verified,
+)
+
+
+def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:
+    """The attempt once this event of its log has happened."""
+    match recorded.event:
+        case Moved() as moved:
+            check_move(attempt.state, moved.state)
+            started = attempt.started or (recorded.at if moved.state is not State.QUEUED else None)
+            seconds = (recorded.at - started).total_seconds() if started and moved.state.final else attempt.seconds
+            return attempt.model_copy(
+                update={
+                    "state": moved.state,
+                    "reason": moved.reason,
+                    "waiting_for": moved.waiting_for,
+                    "started": started,
+                    "seconds": round(seconds, 3),
+                }
+            )
+        case ModelSaid() as said:
+            return attempt.model_copy(update={"usage": attempt.usage.plus(said.usage)})
+        case TurnEnded() as ended:
+            return attempt.model_copy(
+                update={"turns": max(attempt.turns, ended.turn), "summary": ended.text or attempt.summary}
+            )
+        case ChangeTaken(change=change):
+            return attempt.model_copy(
+                update={
+                    "head": None if change.empty else change.head,
+                    "tree": None if change.empty else change.tree,
+                    "files_changed": len(change.files),
+                    "insertions": change.insertions,
+                    "deletions": change.deletions,
+                }
+            )
+        case Verified(receipt=receipt):
+            return attempt.model_copy(update={"receipt": receipt})
+        case Delivered(pull_request=pull_request):
+            return attempt.model_copy(update={"branch": pull_request.branch})
+        case _:
+            return attempt
+
+
+def task_after(task: Task, recorded: Recorded) -> Task:
+    """The task once this event of its own log has happened; its attempts are folded from their own logs."""
+    match recorded.event:
+        case Moved() as moved:
+            check_move(task.state, moved.state)
+            return task.model_copy(
+                update={
+                    "state": moved.state,
+                    "reason": moved.reason,
+                    "waiting_for": moved.waiting_for,
+                    "cancel_requested": task.cancel_requested and moved.state is not State.QUEUED,
+                }
+            )
+        case Chosen(attempt=chosen):
+            return task.model_copy(update={"chosen": chosen})
+        case Answered(text=text):
+            return task.model_copy(update={"answer": text})
+        case Delivered(pull_request=pull_request):
+            return task.model_copy(update={"pull_request": pull_request})
+        case CancelRequested():
+            return task.model_copy(update={"cancel_requested": True})
+        case _:
+            return task

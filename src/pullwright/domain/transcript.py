@@ -1,0 +1,235 @@
+"""The typed events of the log.
+
+A task and each of its attempts have a log: append-only, numbered from 1, the only truth about what happened. Events
+are plain data. A field that may be large is an `Output`: the start and the end of it inline, the whole in a blob.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from pullwright.domain.change import Change
+from pullwright.domain.environment import Environment
+from pullwright.domain.receipt import Receipt
+from pullwright.domain.task import PullRequest, State, Usage
+from pullwright.domain.value import Value
+
+
+class Output(Value):
+    """Text that may be long: what fits inline, and where the rest is."""
+
+    text: str = Field(description="All of it, or its head and tail around a marker of how much is missing.")
+    size: int = Field(description="Bytes of the whole.")
+    blob: str | None = Field(None, description="Blob id of the whole where `text` is not all.")
+
+
+class Moved(Value):
+    """The task or attempt moved to another state."""
+
+    kind: Literal["moved"] = "moved"
+    state: State
+    reason: str | None = None
+    waiting_for: str | None = None
+
+
+class Noticed(Value):
+    """Something a person should know: what was assumed, cut, left out."""
+
+    kind: Literal["noticed"] = "noticed"
+    text: str
+    level: Literal["info", "warning"] = "info"
+
+
+class Progressed(Value):
+    """A long step tells how far it is."""
+
+    kind: Literal["progressed"] = "progressed"
+    step: str = Field(description="What is going on: fetch, setup, search, check ...")
+    text: str
+    done: float | None = None
+    total: float | None = None
+    seconds_left: float | None = None
+
+
+class EnvironmentChosen(Value):
+    """The environment that the task works in, with the reasons."""
+
+    kind: Literal["environment-chosen"] = "environment-chosen"
+    environment: Environment
+    submodules: bool = False
+    lfs: bool = False
+
+
+class EnvironmentPrepared(Value):
+    """The environment's layer exists."""
+
+    kind: Literal["environment-prepared"] = "environment-prepared"
+    key: str
+    reused: bool
+    seconds: float
+    log: Output | None = None
+
+
+class Started(Value):
+    """An attempt has a workspace at its base."""
+
+    kind: Literal["started"] = "started"
+    base: str
+    sandbox: str = Field(description="Which wall and which limits hold, in words.")
+
+
+class PersonSaid(Value):
+    """A message from a person to the engine."""
+
+    kind: Literal["person-said"] = "person-said"
+    text: str
+
+
+class ModelAsked(Value):
+    """The exact request of a turn; written before it is sent."""
+
+    kind: Literal["model-asked"] = "model-asked"
+    turn: int
+    model: str
+    request: Output
+
+
+class ModelSaid(Value):
+    """The exact, whole response of a turn."""
+
+    kind: Literal["model-said"] = "model-said"
+    turn: int
+    response: Output = Field(description="JSON as the engine's model layer reads it back.")
+    text: str = Field("", description="What the model said in words.")
+    usage: Usage
+    time_to_first_token: float | None = Field(description="Seconds from request to first piece.")
+    seconds: float
+
+
+class ToolCalled(Value):
+    """A tool call that is about to run; written before it runs."""
+
+    kind: Literal["tool-called"] = "tool-called"
+    turn: int
+    call: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolReturned(Value):
+    """What a tool call gave."""
+
+    kind: Literal["tool-returned"] = "tool-returned"
+    turn: int
+    call: str
+    output: Output
+    failed: bool = False
+    interrupted: bool = Field(False, description="The call was in flight when the worker ended; it was not run again.")
+    seconds: float
+
+
+class EngineNoted(Value):
+    """What an engine without a model writes down for its own resume and for people."""
+
+    kind: Literal["engine-noted"] = "engine-noted"
+    turn: int
+    topic: str
+    text: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Checkpointed(Value):
+    """The workspace after a turn is safe outside the sandbox."""
+
+    kind: Literal["checkpointed"] = "checkpointed"
+    turn: int
+    commit: str
+    tree: str
+
+
+class TurnEnded(Value):
+    """A turn is over; `status` says whether another follows."""
+
+    kind: Literal["turn-ended"] = "turn-ended"
+    turn: int
+    status: Literal["continue", "finished", "refused", "gave-up"]
+    text: str = ""
+
+
+class ChangeTaken(Value):
+    """The attempt's change from its base."""
+
+    kind: Literal["change-taken"] = "change-taken"
+    change: Change
+
+
+class Verified(Value):
+    """The checks have run; this is what they showed."""
+
+    kind: Literal["verified"] = "verified"
+    receipt: Receipt
+
+
+class Answered(Value):
+    """The answer of an `ask` task."""
+
+    kind: Literal["answered"] = "answered"
+    text: str
+
+
+class Chosen(Value):
+    """The attempt whose change is delivered."""
+
+    kind: Literal["chosen"] = "chosen"
+    attempt: str
+    reasons: tuple[str, ...]
+
+
+class Delivered(Value):
+    """The branch and the pull request stand."""
+
+    kind: Literal["delivered"] = "delivered"
+    pull_request: PullRequest
+
+
+class CancelRequested(Value):
+    """A person wants the task to stop."""
+
+    kind: Literal["cancel-requested"] = "cancel-requested"
+
+
+Event = Annotated[
+    Moved
+    | Noticed
+    | Progressed
+    | EnvironmentChosen
+    | EnvironmentPrepared
+    | Started
+    | PersonSaid
+    | ModelAsked
+    | ModelSaid
+    | ToolCalled
+    | ToolReturned
+    | EngineNoted
+    | Checkpointed
+    | TurnEnded
+    | ChangeTaken
+    | Verified
+    | Answered
+    | Chosen
+    | Delivered
+    | CancelRequested,
+    Field(discriminator="kind"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class Recorded(Value):
+    """An event with its place in a log."""
+
+    log: str = Field(description="The task's or the attempt's id.")
+    number: int
+    at: datetime
+    event: Event

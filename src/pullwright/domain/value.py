@@ -1,0 +1,30 @@
+"""The frozen base of every value, and identifiers."""
+
+import secrets
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+# Crockford's base 32, lower case: no letter that is taken for a digit (https://www.crockford.com/base32.html).
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class Value(BaseModel):
+    """An immutable value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_task_id() -> str:
+    """A fresh task identifier: eight characters, safe in a branch name, 40 bits of chance."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+def attempt_id(task: str, ordinal: int) -> str:
+    """The identifier of a task's n-th attempt, counted from 1."""
+    return f"{task}-{ordinal}"

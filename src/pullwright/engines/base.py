@@ -1,0 +1,76 @@
+"""The port to what thinks.
+
+An engine is a sequence of turns over a log. It keeps nothing of its own between turns: what it needs it reads from the
+log, so that a turn can be taken by another process after a crash. The flow calls `turn` with rising numbers, takes a
+checkpoint after each, and stops at the first outcome that is final.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pullwright.domain.environment import Environment
+from pullwright.domain.task import Attempt, TaskRequest
+from pullwright.domain.transcript import Event, Output, Recorded
+from pullwright.sandbox.base import Sandbox
+
+
+class AttemptLog(Protocol):
+    """An attempt's own log and the blobs it points to."""
+
+    async def read(self) -> list[Recorded]:
+        """All events so far, in order."""
+        ...
+
+    async def append(self, event: Event) -> int:
+        """Write one down and give its number."""
+        ...
+
+    async def output(self, data: bytes, *, inline: int = 16 * 1024) -> Output:
+        """Keep text that may be long: head and tail inline up to `inline` bytes, the whole in a blob beyond that."""
+        ...
+
+    async def load(self, output: Output) -> bytes:
+        """The whole of a kept text."""
+        ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an engine is given for one turn."""
+
+    request: TaskRequest
+    attempt: Attempt
+    environment: Environment
+    sandbox: Sandbox  # at the last checkpoint
+    log: AttemptLog
+    deadline: float  # the event loop's clock, in seconds, by which the attempt must end
+    reveal: Callable[[str], None] = lambda _: None  # streamed text of a turn, for a live screen; never kept
+
+
+@dataclass(frozen=True)
+class TurnOutcome:
+    """How a turn ended: `continue`, or one of the final three."""
+
+    status: Literal["continue", "finished", "refused", "gave-up"]
+    text: str = ""  # finished: a summary for the reviewer; refused, gave-up: the reason
+
+
+class Engine(Protocol):
+    """What makes attempts."""
+
+    async def ready(self, request: TaskRequest) -> None:
+        """Raise `ConfigurationError` or `UsageError` where it could not take this task; no sandbox is started then."""
+        ...
+
+    async def turn(self, work: Work, number: int) -> TurnOutcome:
+        """Take the `number`-th turn, counted from 1; called again for the same number after a crash.
+
+        Everything with a cost or an effect is written down before and after it happens, so that the second call pays
+        for nothing twice. The sandbox is then back at the checkpoint before this turn.
+        """
+        ...
+
+
+EngineFactory = Callable[[str | None], Awaitable[Engine]]
+"""Makes an engine for a model (`PROVIDER:NAME`, or None for the default)."""

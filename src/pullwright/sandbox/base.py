@@ -1,0 +1,164 @@
+"""The port to a machine of one's own: start, run, open, read, write, snapshot, stop.
+
+Inside, whatever the adapter: `/workspace` holds the repository, `/home/agent` is HOME, `/opt/env` is where an
+environment may install what it needs; all three are copy-on-write over the layers. `/tmp` is fresh. Everything else is
+read-only. The user is 1000:1000. Answers from inside are data from a hostile source.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pullwright.domain.limits import SandboxLimits
+from pullwright.domain.network import Internet
+
+WORKSPACE = "/workspace"
+HOME = "/home/agent"
+ENVIRONMENT = "/opt/env"
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A host directory or file shown read-only inside."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """What a sandbox is made of."""
+
+    name: str  # shown to people; unique among the living
+    layers: tuple[str, ...] = ()  # layer ids, lowest first
+    binds: tuple[Bind, ...] = ()
+    internet: Internet = Internet.OFF
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool = False  # `/workspace` refuses writes; HOME, `/opt/env` and `/tmp` do not
+
+
+@dataclass(frozen=True)
+class ExecRequest:
+    """A command to run inside."""
+
+    argv: tuple[str, ...]
+    cwd: str = WORKSPACE
+    variables: Mapping[str, str] = field(default_factory=dict)  # on top of the sandbox's own
+    stdin: bytes = b""
+    timeout: float = 600.0  # seconds; then the whole process tree is killed
+    output_limit: int = 1024 * 1024  # bytes kept of each stream: the first half and the last half
+    merge: bool = False  # standard error into standard output, in the order written
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """How a command ended."""
+
+    exit_code: int | None  # None: killed at its timeout; 128 + n: ended by signal n
+    stdout: bytes
+    stderr: bytes
+    dropped: int  # bytes that went over the limit, both streams together
+    seconds: float
+    timed_out: bool = False
+
+
+class Process(Protocol):
+    """A command that is still running: its streams, its end."""
+
+    def output(self) -> AsyncIterator[bytes]:
+        """Pieces of standard output and error together, as they come, until it ends; on a pty, the terminal's."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write to its standard input or terminal."""
+        ...
+
+    async def close_stdin(self) -> None:
+        """End its standard input."""
+        ...
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Tell its terminal its size; nothing where it has none."""
+        ...
+
+    async def kill(self) -> None:
+        """End it and every process it started."""
+        ...
+
+    async def wait(self) -> int:
+        """Its exit code; 128 + n where signal n ended it."""
+        ...
+
+
+class Sandbox(Protocol):
+    """A machine of one's own, running. Raises `SandboxLost` once it has ended."""
+
+    name: str
+
+    async def run(self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None) -> ExecResult:
+        """Run a command to its end, handing on its output as it comes. Cancelling kills its process tree."""
+        ...
+
+    async def open(self, request: ExecRequest, *, pty: bool = False) -> Process:
+        """Start a command and leave its streams open."""
+        ...
+
+    async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
+        """A regular file's bytes. Raises `FileNotFoundError`, or `SandboxError` over the limit."""
+        ...
+
+    async def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Write a file whole, making its parent directories."""
+        ...
+
+    async def snapshot(self) -> str:
+        """Freeze what was written since the start as a new layer and give its id. The sandbox ends."""
+        ...
+
+    async def stop(self) -> None:
+        """End every process inside and discard what was written. Stopping twice is no error."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of what this machine offers."""
+
+    subject: str
+    ok: bool
+    text: str
+    remedy: str = ""
+
+
+class Sandboxes(Protocol):
+    """Where sandboxes come from."""
+
+    async def start(self, spec: SandboxSpec) -> Sandbox:
+        """Start one. Raises `SandboxUnavailable` with the remedy where this machine cannot."""
+        ...
+
+    async def has_layer(self, layer: str) -> bool:
+        """Whether a layer is there to build on."""
+        ...
+
+    async def drop_layer(self, layer: str) -> None:
+        """Remove a layer that nothing uses."""
+        ...
+
+    def wall(self) -> str:
+        """Which wall and which limits hold here, in words."""
+        ...
+
+    async def findings(self) -> list[Finding]:
+        """What this machine offers and lacks, for `doctor`."""
+        ...
+
+    async def clean(self) -> None:
+        """Remove what sandboxes of a dead process left behind: processes, mounts, uppers."""
+        ...
+
+    async def close(self) -> None:
+        """Stop every sandbox."""
+        ...
