@@ -67,7 +67,10 @@ class Engine(Protocol):
         """Take the `number`-th turn, counted from 1; called again for the same number after a crash.
 
         Everything with a cost or an effect is written down before and after it happens, so that the second call pays
-        for nothing twice. The sandbox is then back at the checkpoint before this turn.
+        for nothing twice. The sandbox is then back at the checkpoint before this turn: whatever this turn's tool calls
+        did is gone, also of those whose `ToolReturned` is in the log. An engine that asks a model tells it so, with an
+        interrupted `ToolReturned` for each call of the turn (the last one written for a call counts) and runs none of
+        them again by itself; an engine without a model does the turn's work again from what it noted.
         """
         ...
 

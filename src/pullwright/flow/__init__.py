@@ -1,0 +1,11 @@
+"""The one way through the house, as durable workflows.
+
+- `platform.py`: the ports in one dataclass.
+- `desk.py`: where people hand in, stop, retry and ask after tasks.
+- `environment.py`: a repository becomes a prepared machine.
+- `workspace.py`: machines at a commit: a fresh one, an attempt's own, its checkpoints.
+- `attempt.py`: one attempt: sandbox, turns, change, verification.
+- `task.py`: one task: environment, attempts, comparison, delivery.
+- `workflows.py`: both as durable workflows.
+- `worker.py`: who does the work: one process per data directory.
+"""

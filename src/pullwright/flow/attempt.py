@@ -1,0 +1,195 @@
+"""One attempt: sandbox, turns, change, verification. Each step reads the log first and may be taken twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from pullwright.domain.errors import SandboxLost
+from pullwright.domain.receipt import Receipt
+from pullwright.domain.task import Attempt, Mode, State, Task
+from pullwright.domain.transcript import ChangeTaken, Moved, Recorded, Started, TurnEnded, Verified
+from pullwright.domain.value import now
+from pullwright.engines.base import TurnOutcome, Work
+from pullwright.flow.shift import Shift
+from pullwright.flow.workspace import environment_of, last_checkpoint
+from pullwright.repos.change import take_change
+from pullwright.review.receipt import commit_message
+from pullwright.review.verify import Bench, verify
+from pullwright.sandbox.base import Sandbox
+
+Status = Literal["continue", "finished", "refused", "gave-up"]
+
+LOST_SANDBOXES = 2  # one may be bad luck; the second within an attempt ends it
+
+
+async def open_sandbox(shift: Shift, attempt_id: str) -> int:
+    """The attempt has a machine of its own at the base commit or its last checkpoint; gives the next turn's number."""
+    record = shift.platform.record
+    attempt = await record.attempt(attempt_id)
+    task = await record.task(attempt.task)
+    await shift.move_attempt(attempt_id, State.PREPARING)
+    await shift.workspaces.of(task, attempt, attempt.turns + 1, shift.tell(attempt_id))
+    if not any(isinstance(recorded.event, Started) for recorded in await record.events(attempt_id)):
+        wall = shift.platform.sandboxes.wall()
+        await record.append(attempt_id, Started(base=task.request.base_commit, sandbox=wall))
+    await shift.move_attempt(attempt_id, State.RUNNING)
+    return attempt.turns + 1
+
+
+async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
+    """One turn of the engine, and a checkpoint of what it left behind."""
+    record = shift.platform.record
+    if ended := turn_ended(await record.events(attempt_id), number):
+        return ended
+    attempt = await record.attempt(attempt_id)
+    task = await record.task(attempt.task)
+    for chance in range(1, LOST_SANDBOXES + 1):
+        sandbox = await shift.workspaces.of(task, attempt, number, shift.tell(attempt_id))
+        try:
+            outcome = await _engine_turn(shift, task, attempt, sandbox, number)
+            checkpoint = None
+            if task.request.mode is Mode.CODE:
+                checkpoint = await shift.workspaces.checkpoint(task, attempt, number)
+            break
+        except SandboxLost:
+            await shift.workspaces.release(attempt_id)
+            if chance == LOST_SANDBOXES:
+                raise
+            await shift.notice(attempt_id, "the sandbox was lost; it is rebuilt from the last checkpoint")
+    if checkpoint is not None:
+        await record.append(attempt_id, checkpoint)
+    await record.append(attempt_id, TurnEnded(turn=number, status=outcome.status, text=outcome.text))
+    return outcome.status
+
+
+async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sandbox, number: int) -> TurnOutcome:
+    platform, request = shift.platform, task.request
+    spent = (now() - attempt.started).total_seconds() if attempt.started else 0.0
+    left = request.limits.minutes * 60 - spent
+    over = TurnOutcome("gave-up", f"the time limit of {request.limits.minutes:g} minutes was reached")
+    if left <= 0:
+        return over
+    engine = await platform.engines[attempt.engine](attempt.model)
+    work = Work(
+        request=request,
+        attempt=attempt,
+        environment=await environment_of(platform, task.id),
+        sandbox=sandbox,
+        log=await platform.record.log(attempt.id),
+        deadline=asyncio.get_running_loop().time() + left,
+        reveal=lambda text: platform.reveal(attempt.id, text),
+    )
+    try:
+        async with asyncio.timeout(left):
+            return await engine.turn(work, number)
+    except TimeoutError:
+        return over
+
+
+async def take_the_change(shift: Shift, attempt_id: str) -> None:
+    """The difference from the base to the attempt's last tree, as a commit of ours."""
+    record = shift.platform.record
+    attempt = await record.attempt(attempt_id)
+    task = await record.task(attempt.task)
+    events = await record.events(attempt_id)
+    store = shift.platform.repositories.store(task.request.repository)
+    checkpoint = last_checkpoint(events)
+    base = task.request.base_commit
+    tree = checkpoint.tree if checkpoint else await store.tree(base)
+    ended = [recorded.at for recorded in events if isinstance(recorded.event, TurnEnded)]
+    change = await take_change(
+        store,
+        base,
+        tree,
+        attempt_id,
+        message=commit_message(task.request, attempt),
+        # The moment of the last turn, not of this step, so that a second call makes the same commit.
+        when=ended[-1] if ended else task.created,
+    )
+    known = [recorded.event.change for recorded in events if isinstance(recorded.event, ChangeTaken)]
+    if not known or known[-1] != change:
+        await record.append(attempt_id, ChangeTaken(change=change))
+    await shift.workspaces.release(attempt_id)
+
+
+async def verify_the_change(shift: Shift, attempt_id: str) -> None:
+    """The checks, in a clean sandbox, on the base and on the commit that will be pushed."""
+    record = shift.platform.record
+    attempt = await record.attempt(attempt_id)
+    task = await record.task(attempt.task)
+    if attempt.head is None or _verified(await record.events(attempt_id)):
+        return
+    await shift.move_attempt(attempt_id, State.VERIFYING)
+    siblings = [await record.attempt(other.id) for other in task.attempts]
+    if all(other.state.final or other.state is State.VERIFYING for other in siblings):
+        await shift.move_task(task.id, State.VERIFYING)
+    environment = await environment_of(shift.platform, task.id)
+    counter = iter(range(1, 1000))
+
+    @asynccontextmanager
+    async def machine(commit: str) -> AsyncIterator[Sandbox]:
+        name = f"{attempt_id}-check-{next(counter)}"
+        async with shift.workspaces.clean(task.request, environment, commit, name) as sandbox:
+            yield sandbox
+
+    bench = Bench(
+        store=shift.platform.repositories.store(task.request.repository),
+        machine=machine,
+        keep=record.keep,
+        progress=shift.tell(attempt_id),
+    )
+    receipt = await verify(bench, environment, task.request.base_commit, attempt.head)
+    await record.append(attempt_id, Verified(receipt=receipt))
+
+
+async def conclude(shift: Shift, attempt_id: str) -> None:
+    """The attempt's final state, with its reason."""
+    record = shift.platform.record
+    await shift.workspaces.release(attempt_id)
+    attempt = await record.attempt(attempt_id)
+    if attempt.state.final:
+        return
+    task = await record.task(attempt.task)
+    ended = [recorded.event for recorded in await record.events(attempt_id) if isinstance(recorded.event, TurnEnded)]
+    state, reason = final_state(task.request.mode, attempt.receipt if attempt.head else None, ended[-1])
+    await shift.move_attempt(attempt_id, state, reason)
+
+
+def final_state(mode: Mode, receipt: Receipt | None, ended: TurnEnded) -> tuple[State, str]:
+    """What an attempt came to: only a change that the checks speak for, or an answer, is done."""
+    if mode is Mode.ASK:
+        return (State.DONE, "answered") if ended.status == "finished" else (State.FAILED, ended.text)
+    if receipt is None:
+        said = f": {ended.text}" if ended.text else ""
+        return State.FAILED, ended.text if ended.status in ("refused", "gave-up") else f"no file was changed{said}"
+    if receipt.verdict.ready and ended.status == "finished":
+        return State.DONE, f"{receipt.verdict}: {receipt.reason}"
+    stopped = f" (the engine stopped: {ended.text})" if ended.status != "finished" else ""
+    return State.FAILED, f"{receipt.verdict}: {receipt.reason}{stopped}"
+
+
+def turn_ended(events: list[Recorded], number: int) -> Status | None:
+    """How a turn ended, if it has; once the engine is through, so are all later turns until it is queued again."""
+    final: Status | None = None
+    for recorded in events:
+        match recorded.event:
+            case TurnEnded(turn=turn, status=status):
+                if turn == number:
+                    return status
+                final = None if status == "continue" else status
+            case Moved(state=State.QUEUED):
+                final = None
+            case _:
+                pass
+    return final
+
+
+def _verified(events: list[Recorded]) -> bool:
+    """Whether the last change taken has been verified."""
+    for recorded in reversed(events):
+        if isinstance(recorded.event, Verified):
+            return True
+        if isinstance(recorded.event, ChangeTaken):
+            return False
+    return False

@@ -1,0 +1,271 @@
+"""Where people hand in, stop, retry and ask after tasks."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
+from pullwright.domain.limits import AttemptLimits
+from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, Task, TaskRequest
+from pullwright.domain.transcript import (
+    CancelRequested,
+    EnvironmentChosen,
+    Moved,
+    Noticed,
+    PersonSaid,
+    Progressed,
+)
+from pullwright.domain.value import new_task_id, now
+from pullwright.flow.environment import Environments, choose_environment, machine_spec
+from pullwright.flow.platform import Platform
+from pullwright.repos.change import patch
+from pullwright.sandbox.base import ExecRequest, Finding, Process, Sandbox
+
+MAX_ATTEMPTS = 8
+
+MODEL_HINT = (
+    "To use a model set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, and name the model with "
+    "--model openai:NAME or PULLWRIGHT_MODEL"
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person hands in."""
+
+    prompt: str
+    repository: str
+    cwd: Path
+    base: str | None = None
+    with_changes: bool = False
+    attempts: int = 1
+    engines: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    check: str | None = None
+    setup: str | None = None
+    ask: bool = False
+    limits: AttemptLimits = field(default_factory=AttemptLimits)
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """A repository at the commit that the work would start from, and the environment it would be done in."""
+
+    repository: RepositoryRef
+    commit: str
+    chosen: EnvironmentChosen
+    notices: tuple[str, ...] = ()
+    changes_taken: bool = False
+
+
+async def survey(platform: Platform, order: Order, say: Say = lambda _: None) -> Surveyed:
+    """Find the repository, fetch it, and read its environment off the base commit."""
+    if order.with_changes and order.base:
+        raise UsageError("--with-changes starts from the working tree as it is; leave out --base")
+    repositories = platform.repositories
+    reference = await repositories.locate(order.repository, order.cwd)
+    store = await repositories.fetch(reference, say)
+    commit = await store.resolve(order.base)
+    notices: list[str] = []
+    taken = await store.take_changes(reference) if order.with_changes else None
+    if taken is None and not order.base and await store.dirty(reference):
+        notices.append("uncommitted changes are left out, HEAD is used; --with-changes takes them along")
+    chosen = await choose_environment(store, taken or commit, setup=order.setup, check=order.check)
+    return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None)
+
+
+async def submit(platform: Platform, order: Order, say: Say = lambda _: None) -> Task:
+    """Check what can be checked before any work is done, then write the task down.
+
+    Raises:
+        UsageError: the order cannot be meant: no repository, unknown base, unknown engine, nothing to check.
+        ConfigurationError: the model that it needs is missing, or its key, name or address is wrong.
+    """
+    choices = engine_choices(order, platform.default_model())
+    surveyed = await survey(platform, order, say)
+    check = surveyed.chosen.environment.check
+    if check.command is None and any(choice.engine == "repair" for choice in choices):
+        raise NothingToCheck(
+            f"no tests were found ({check.why or 'no test command is known'}); name the command with --check, "
+            "and with --setup what it needs"
+        )
+    request = TaskRequest(
+        prompt=order.prompt,
+        repository=surveyed.repository,
+        base=order.base,
+        base_commit=surveyed.commit,
+        changes_taken=surveyed.changes_taken,
+        mode=Mode.ASK if order.ask else Mode.CODE,
+        attempts=choices,
+        setup=order.setup,
+        check=order.check,
+        limits=order.limits,
+    )
+    for choice in dict.fromkeys(choices):
+        await _ready(platform, choice, request, named=bool(order.engines))
+    task = await platform.record.submit(Task(id=new_task_id(), request=request, created=now()))
+    for notice in surveyed.notices:
+        await platform.record.append(task.id, Noticed(text=notice, level="warning"))
+    return task
+
+
+def engine_choices(order: Order, default_model: str | None) -> tuple[EngineChoice, ...]:
+    """Who makes the attempts: what was named, in turn; else a model if there is one; else search-based repair."""
+    if not 1 <= order.attempts <= MAX_ATTEMPTS:
+        raise UsageError(f"--attempts takes 1 to {MAX_ATTEMPTS}, not {order.attempts}")
+    model = order.models[0] if order.models else default_model
+    engines = order.engines or (("native",) if model else ("repair",))
+    known: list[EngineChoice] = []
+    for engine in engines:
+        if engine.startswith("acp:"):
+            raise UsageError(f"{engine}: agents over ACP are not part of this version; use native or repair")
+        if engine not in ("native", "repair"):
+            raise UsageError(f"unknown engine {engine}: use native or repair")
+        models = order.models or ((model,) if model else (None,))
+        known += [EngineChoice(engine=engine, model=name) for name in models] if engine == "native" else []
+        known += [EngineChoice(engine=engine)] if engine == "repair" else []
+    wanted = max(order.attempts, len(known))
+    return tuple(known[index % len(known)] for index in range(wanted))
+
+
+async def cancel(platform: Platform, task_id: str) -> Task:
+    """Ask for the task to stop; a worker stops it within a second."""
+    task = await platform.record.task(task_id)
+    if task.state.final:
+        raise UsageError(f"task {task.id} has ended already: {task.state}")
+    await platform.record.append(task.id, CancelRequested())
+    return task
+
+
+async def retry(platform: Platform, task_id: str) -> Task:
+    """Hand the same order in again, from the same base commit, as a new task."""
+    task = await platform.record.task(task_id)
+    if not task.state.final:
+        raise UsageError(f"task {task.id} is still {task.state}; cancel it first, or watch it")
+    again = await platform.record.submit(Task(id=new_task_id(), request=task.request, created=now()))
+    await platform.record.append(again.id, Noticed(text=f"this is task {task.id} once more"))
+    return again
+
+
+async def message(platform: Platform, task_id: str, text: str) -> Task:
+    """Say something to the engine: it reads it before its next turn, or takes up its work again for it."""
+    if not text.strip():
+        raise UsageError("the message is empty")
+    task = await platform.record.task(task_id)
+    to = [attempt for attempt in task.attempts if not attempt.state.final]
+    if task.state.final:
+        to = [attempt for attempt in task.attempts if attempt.id == task.chosen] or list(task.attempts[:1])
+    if not to:
+        raise UsageError(f"task {task.id} has no attempt yet that could read a message; try again in a moment")
+    if any(attempt.engine == "repair" for attempt in to):
+        raise UsageError("the repair engine does not read messages; hand in a new task for a model instead")
+    for attempt in to:
+        await platform.record.append(attempt.id, PersonSaid(text=text))
+        if attempt.state.final:
+            await platform.record.append(attempt.id, Moved(state=State.QUEUED))
+    if task.state.final:
+        await platform.record.append(task.id, Moved(state=State.QUEUED))
+    return await platform.record.task(task.id)
+
+
+async def change_patch(platform: Platform, task_id: str, attempt: int | None = None) -> bytes:
+    """The change of the chosen attempt, or of the n-th, as a patch."""
+    task = await platform.record.task(task_id)
+    wanted = [a for a in task.attempts if (a.ordinal == attempt if attempt else a.id == task.chosen)]
+    wanted = wanted or ([] if attempt else [a for a in task.attempts if a.head])
+    if not wanted or wanted[0].head is None:
+        raise UsageError(f"task {task.id} has no change to show: {task.reason or task.state}")
+    return await patch(platform.repositories.store(task.request.repository), task.request.base_commit, wanted[0].head)
+
+
+async def apply(platform: Platform, task_id: str, attempt: int | None = None) -> list[str]:
+    """Put the change onto the person's working tree; gives the paths that changed. Overwrites nothing."""
+    task = await platform.record.task(task_id)
+    difference = await change_patch(platform, task_id, attempt)
+    return await platform.repositories.apply_to_working_tree(task.request.repository, difference)
+
+
+async def findings(platform: Platform) -> list[Finding]:
+    """What this machine offers: sandbox, limits, git, models; with the remedy for what is missing."""
+    found = await platform.sandboxes.findings()
+    found.append(await platform.repositories.finding())
+    model = platform.default_model()
+    if model is None:
+        found.append(
+            Finding("model", True, "none configured; the repair engine mends failing Python tests", MODEL_HINT)
+        )
+    else:
+        found.append(await _model_finding(platform, model))
+    return found
+
+
+async def prepare_environment(platform: Platform, order: Order, say: Say = lambda _: None) -> Surveyed:
+    """Make the environment's layers now, before a task needs them."""
+    surveyed = await survey(platform, order, say)
+
+    async def tell(progress: Progressed) -> None:
+        say(progress.text)
+
+    request = _request(order, surveyed)
+    await Environments(platform).layers(request, surveyed.chosen.environment, f"prepare-{new_task_id()}", tell)
+    return surveyed
+
+
+async def shell(
+    platform: Platform, order: Order, argv: tuple[str, ...], *, pty: bool, say: Say = lambda _: None
+) -> tuple[Sandbox, Process]:
+    """Start a command in a fresh sandbox of the repository's environment, as an attempt would have it.
+
+    The caller owns both: it waits for the process and stops the sandbox.
+    """
+    surveyed = await prepare_environment(platform, order, say)
+    request, environment = _request(order, surveyed), surveyed.chosen.environment
+    name = f"shell-{new_task_id()}"
+
+    async def quiet(_: Progressed) -> None:
+        return None
+
+    layers = await Environments(platform).layers(request, environment, name, quiet)
+    store = platform.repositories.store(surveyed.repository)
+    sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers))
+    try:
+        process = await sandbox.open(ExecRequest(argv=argv, timeout=7 * 24 * 3600.0), pty=pty)
+    except BaseException:
+        await asyncio.shield(sandbox.stop())
+        raise
+    return sandbox, process
+
+
+def _request(order: Order, surveyed: Surveyed) -> TaskRequest:
+    return TaskRequest(
+        prompt=order.prompt or "prepare",
+        repository=surveyed.repository,
+        base=order.base,
+        base_commit=surveyed.commit,
+        attempts=(EngineChoice(engine="repair"),),
+        setup=order.setup,
+        check=order.check,
+    )
+
+
+async def _ready(platform: Platform, choice: EngineChoice, request: TaskRequest, *, named: bool) -> None:
+    """Let the engine say now what it could only say after a sandbox has been started for it."""
+    try:
+        engine = await platform.engines[choice.engine](choice.model)
+        await engine.ready(request)
+    except UsageError as error:
+        if choice.engine == "repair" and not named:
+            raise UsageError(f"{error}. {MODEL_HINT}") from error
+        raise
+
+
+async def _model_finding(platform: Platform, model: str) -> Finding:
+    request_free = platform.engines["native"]
+    try:
+        await request_free(model)
+    except ConfigurationError as error:
+        return Finding("model", False, f"{model}: {error}", MODEL_HINT)
+    return Finding("model", True, model)

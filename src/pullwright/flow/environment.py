@@ -1,0 +1,217 @@
+"""A repository becomes a prepared machine: choose the environment, run its setup once, keep the layers."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pullwright.code import detect, setup_script
+from pullwright.domain.environment import Environment
+from pullwright.domain.errors import SandboxError, SetupFailed
+from pullwright.domain.network import Internet
+from pullwright.domain.task import TaskRequest
+from pullwright.domain.transcript import EnvironmentChosen, Output, Progressed
+from pullwright.flow.platform import Platform
+from pullwright.repos import checkpoints
+from pullwright.repos.mirror import Store
+from pullwright.sandbox.base import Bind, ExecRequest, Sandbox, SandboxSpec
+
+SETUP_SECONDS = 1800.0
+CHECKOUT_SECONDS = 600.0
+
+Tell = Callable[[Progressed], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class SetupLayer:
+    """What setup wrote, as a layer; None where there was nothing to set up."""
+
+    layer: str | None
+    reused: bool
+    seconds: float
+    log: Output | None = None
+
+
+async def choose_environment(
+    store: Store, commit: str, *, setup: str | None = None, check: str | None = None
+) -> EnvironmentChosen:
+    """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection."""
+    files = await store.files(commit)
+
+    async def read(path: str) -> bytes | None:
+        return await store.read(commit, path)
+
+    detected = await detect.detect(files, read)
+    environment = detect.choose(detected, await read(".pullwright.toml"), setup, check)
+    return EnvironmentChosen(
+        environment=environment, submodules=await store.has_submodules(commit), lfs=await store.has_lfs(commit)
+    )
+
+
+def machine_spec(
+    platform: Platform,
+    store: Store,
+    environment: Environment,
+    name: str,
+    layers: tuple[str, ...],
+    *,
+    internet: Internet = Internet.OFF,
+    read_only: bool = False,
+) -> SandboxSpec:
+    """A sandbox of this environment over these layers."""
+    return SandboxSpec(
+        name=name,
+        layers=layers,
+        binds=(*platform.tools, Bind(store.objects, checkpoints.OBJECTS)),
+        internet=internet,
+        limits=environment.limits,
+        variables={**platform.variables, **environment.variables},
+        read_only=read_only,
+    )
+
+
+async def checkout(sandbox: Sandbox, commit: str, tree: str | None = None) -> None:
+    """Lay a commit into the workspace; with `tree`, the files are those of that tree and HEAD stays at the commit."""
+    request = ExecRequest(argv=checkpoints.checkout_command(commit, tree), timeout=CHECKOUT_SECONDS, merge=True)
+    result = await sandbox.run(request)
+    if result.exit_code != 0:
+        said = result.stdout.decode(errors="replace").strip()[-2000:]
+        raise SandboxError(f"the repository could not be laid out in the sandbox: {said}")
+
+
+class Environments:
+    """The prepared layers of environments; each is made once, however many tasks ask at the same time."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def setup(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> SetupLayer:
+        """The layer that the setup script wrote, made now if it is not there. Raises `SetupFailed`."""
+        if not environment.setup.command:
+            return SetupLayer(layer=None, reused=True, seconds=0.0)
+        key = f"setup-{environment.key()}"
+        async with self._locks[request.repository.key + key]:
+            if layer := await self._known(request, key):
+                return SetupLayer(layer=layer, reused=True, seconds=0.0)
+            began = time.monotonic()
+            layer, log = await self._run_setup(request, environment, name, tell)
+            await self._platform.record.save_environment(request.repository.key, key, layer, log.blob)
+            return SetupLayer(layer=layer, reused=False, seconds=time.monotonic() - began, log=log)
+
+    async def layers(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> tuple[str, ...]:
+        """The layers of a workspace at the task's base commit, lowest first."""
+        below = await self.below(request, environment, name, tell)
+        key = f"tree-{environment.key()}-{environment.maintenance.command or ''}-{request.base_commit}"
+        async with self._locks[request.repository.key + key]:
+            layer = await self._known(request, key)
+            if layer is None:
+                layer = await self._run_checkout(request, environment, name, below)
+                await self._platform.record.save_environment(request.repository.key, key, layer, None)
+        return (*below, layer)
+
+    async def below(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> tuple[str, ...]:
+        """The layers that a checkout of any commit of the repository goes on top of."""
+        prepared = await self.setup(request, environment, name, tell)
+        return (prepared.layer,) if prepared.layer else ()
+
+    async def _known(self, request: TaskRequest, key: str) -> str | None:
+        layer = await self._platform.record.environment_layer(request.repository.key, key)
+        return layer if layer and await self._platform.sandboxes.has_layer(layer) else None
+
+    async def _run_setup(
+        self, request: TaskRequest, environment: Environment, name: str, tell: Tell
+    ) -> tuple[str, Output]:
+        platform = self._platform
+        store = platform.repositories.store(request.repository)
+        plain = await platform.sandboxes.start(machine_spec(platform, store, environment, f"{name}-checkout", ()))
+        try:
+            await checkout(plain, request.base_commit)
+            base = await plain.snapshot()
+        finally:
+            await plain.stop()
+        spec = machine_spec(platform, store, environment, f"{name}-setup", (base,), internet=environment.network.setup)
+        sandbox = await platform.sandboxes.start(spec)
+        try:
+            log = await self._setup_script(sandbox, environment, name, tell)
+            return await sandbox.snapshot(), log
+        finally:
+            await sandbox.stop()
+            await platform.sandboxes.drop_layer(base)
+
+    async def _setup_script(self, sandbox: Sandbox, environment: Environment, name: str, tell: Tell) -> Output:
+        script = environment.setup.command or ""
+        await tell(Progressed(step="setup", text="setup started"))
+        seen: list[bytes] = []
+        async with telling("setup", seen, tell):
+            result = await sandbox.run(
+                ExecRequest(
+                    argv=setup_script.command(script), timeout=SETUP_SECONDS, merge=True, output_limit=8 * 1024 * 1024
+                ),
+                on_output=lambda piece: seen.append(piece),
+            )
+        log = await (await self._platform.record.log(name)).output(result.stdout)
+        if result.exit_code == 0 and not result.timed_out:
+            return log
+        failure = setup_script.failure(script, result.stdout)
+        tail = failure.output[-4000:]
+        what = f"ran longer than {SETUP_SECONDS:.0f} s" if result.timed_out else f"ended with status {result.exit_code}"
+        where = f" in line {failure.number}: {failure.line}" if failure.line else ""
+        raise SetupFailed(
+            f"setup {what}{where}\n{tail}\nChange it with --setup or in .pullwright.toml",
+            line=failure.line,
+            output=tail,
+        )
+
+    async def _run_checkout(
+        self, request: TaskRequest, environment: Environment, name: str, below: tuple[str, ...]
+    ) -> str:
+        platform = self._platform
+        store = platform.repositories.store(request.repository)
+        maintenance = environment.maintenance.command
+        internet = environment.network.setup if maintenance else Internet.OFF
+        spec = machine_spec(platform, store, environment, f"{name}-tree", below, internet=internet)
+        sandbox = await platform.sandboxes.start(spec)
+        try:
+            await checkout(sandbox, request.base_commit)
+            if maintenance:
+                result = await sandbox.run(
+                    ExecRequest(argv=setup_script.command(maintenance), timeout=SETUP_SECONDS, merge=True)
+                )
+                if result.exit_code != 0:
+                    failure = setup_script.failure(maintenance, result.stdout)
+                    raise SetupFailed(
+                        f"maintenance ended with status {result.exit_code}: {failure.line or ''}\n{failure.output[-4000:]}",
+                        line=failure.line,
+                        output=failure.output,
+                    )
+            return await sandbox.snapshot()
+        finally:
+            await sandbox.stop()
+
+
+class telling:  # noqa: N801 - reads as a verb: async with telling(...)
+    """While it is open, tell the last line of what has come in, at most once a second."""
+
+    def __init__(self, step: str, seen: list[bytes], tell: Tell) -> None:
+        self._step, self._seen, self._tell = step, seen, tell
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        """Start telling."""
+        self._task = asyncio.create_task(self._run())
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop telling."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            text = b"".join(self._seen)[-2000:].decode(errors="replace").strip()
+            self._seen.clear()
+            if text:
+                await self._tell(Progressed(step=self._step, text=text.splitlines()[-1][:200]))

@@ -1,0 +1,28 @@
+"""The ports in one dataclass: our only dependency injection."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pullwright.domain.task import RepositoryRef
+from pullwright.engines.base import EngineFactory
+from pullwright.forge.base import Forge
+from pullwright.repos.mirror import Repositories
+from pullwright.sandbox.base import Bind, Sandboxes
+from pullwright.settings import Settings
+from pullwright.store.record import Record
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Everything a flow may touch."""
+
+    settings: Settings
+    record: Record
+    repositories: Repositories
+    sandboxes: Sandboxes
+    engines: Mapping[str, EngineFactory]  # by name: native, repair
+    forge: Callable[[RepositoryRef], Forge]
+    default_model: Callable[[], str | None]  # what the machine's configuration names, if anything
+    tools: tuple[Bind, ...] = ()  # host programs shown in every sandbox
+    variables: Mapping[str, str] = field(default_factory=dict)  # of every sandbox
+    reveal: Callable[[str, str], None] = lambda _attempt, _text: None  # streamed text, for a live screen

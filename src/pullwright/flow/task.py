@@ -1,0 +1,156 @@
+"""One task: environment, attempts, comparison, delivery. Each step reads the log first and may be taken twice."""
+
+from pullwright.domain.task import Attempt, Mode, State, Task
+from pullwright.domain.transcript import (
+    Answered,
+    Chosen,
+    Delivered,
+    EnvironmentChosen,
+    EnvironmentPrepared,
+    Noticed,
+    Recorded,
+    TurnEnded,
+)
+from pullwright.domain.value import attempt_id
+from pullwright.flow.environment import choose_environment
+from pullwright.flow.shift import Shift
+from pullwright.flow.workspace import environment_of
+from pullwright.forge.base import Proposal
+from pullwright.forge.delivery import deliver
+from pullwright.repos.change import change_between
+from pullwright.review.compare import rank
+from pullwright.review.receipt import title_and_body
+
+
+async def prepare_environment(shift: Shift, task_id: str) -> list[str]:
+    """The task's environment is chosen and its layers are made; gives the attempts that are to be worked on."""
+    record = shift.platform.record
+    task = await record.task(task_id)
+    await shift.move_task(task_id, State.PREPARING)
+    request = task.request
+    store = shift.platform.repositories.store(request.repository)
+    events = await record.events(task_id)
+    if not _has(events, EnvironmentChosen):
+        chosen = await choose_environment(store, request.base_commit, setup=request.setup, check=request.check)
+        await record.append(task_id, chosen)
+        await _notice_unsupported(shift, task_id, chosen)
+    environment = await environment_of(shift.platform, task_id)
+    tell = shift.tell(task_id)
+    setup = await shift.workspaces.environments.setup(request, environment, task_id, tell)
+    if not _has(events, EnvironmentPrepared):
+        await record.append(
+            task_id,
+            EnvironmentPrepared(
+                key=environment.key(), reused=setup.reused, seconds=round(setup.seconds, 3), log=setup.log
+            ),
+        )
+    await shift.workspaces.environments.layers(request, environment, task_id, tell)
+    for ordinal, choice in enumerate(request.attempts, start=1):
+        name = attempt_id(task_id, ordinal)
+        await record.add_attempt(
+            Attempt(id=name, task=task_id, ordinal=ordinal, engine=choice.engine, model=choice.model)
+        )
+    await shift.move_task(task_id, State.RUNNING)
+    return [attempt.id for attempt in (await record.task(task_id)).attempts if not attempt.state.final]
+
+
+async def compare_attempts(shift: Shift, task_id: str) -> str | None:
+    """The attempt whose change is delivered, with the reasons; None where no attempt changed anything."""
+    record = shift.platform.record
+    task = await record.task(task_id)
+    ranking = rank([attempt for attempt in task.attempts if attempt.head and attempt.receipt])
+    if not ranking.order:
+        return None
+    chosen = ranking.order[0]
+    if task.chosen != chosen:
+        await record.append(task_id, Chosen(attempt=chosen, reasons=tuple(ranking.reasons)))
+    return chosen
+
+
+async def deliver_change(shift: Shift, task_id: str) -> None:
+    """The chosen change stands on its branch, with its pull request, exactly once."""
+    platform, record = shift.platform, shift.platform.record
+    task = await record.task(task_id)
+    attempt = next(attempt for attempt in task.attempts if attempt.id == task.chosen)
+    if attempt.head is None or attempt.receipt is None:
+        raise AssertionError("an attempt is chosen only with a change and a receipt")
+    await shift.move_task(task_id, State.DELIVERING)
+    request = task.request
+    store = platform.repositories.store(request.repository)
+    change = await change_between(store, request.base_commit, attempt.head)
+    title, body = title_and_body(request, attempt, change, attempt.receipt)
+    proposal = Proposal(
+        task=task_id,
+        branch=f"pullwright/{task_id}",
+        base=await store.branch_of(request.base) or request.base_commit,
+        commit=attempt.head,
+        title=title,
+        body=body,
+        draft=attempt.state is not State.DONE,
+    )
+    pull_request = await deliver(record, platform.forge(request.repository), store.path, proposal)
+    if task.pull_request != pull_request:
+        await record.append(task_id, Delivered(pull_request=pull_request))
+        await record.append(attempt.id, Delivered(pull_request=pull_request))
+
+
+async def conclude_task(shift: Shift, task_id: str) -> None:
+    """The task's final state, with its reason."""
+    record = shift.platform.record
+    task = await record.task(task_id)
+    if task.state.final:
+        return
+    if task.request.mode is Mode.ASK and (answer := await _answer(shift, task)):
+        if task.answer is None:
+            await record.append(task_id, Answered(text=answer))
+        await shift.move_task(task_id, State.DONE, "answered")
+        return
+    state, reason = final_state(task)
+    await shift.move_task(task_id, state, reason)
+
+
+def final_state(task: Task) -> tuple[State, str]:
+    """What a task came to, from what its attempts came to."""
+    if task.cancel_requested or (task.attempts and all(a.state is State.CANCELLED for a in task.attempts)):
+        return State.CANCELLED, "cancelled by a person"
+    chosen = next((attempt for attempt in task.attempts if attempt.id == task.chosen), None)
+    if chosen and chosen.state is State.DONE and task.pull_request:
+        return State.DONE, chosen.reason or "a pull request is ready"
+    if chosen and task.pull_request:
+        return State.FAILED, f"no ready change, a draft is offered: {chosen.reason}"
+    reasons = {attempt.reason or "it ended without a reason" for attempt in task.attempts}
+    return State.FAILED, "; ".join(sorted(reasons)) or "no attempt was made"
+
+
+async def _answer(shift: Shift, task: Task) -> str | None:
+    """The first attempt's answer."""
+    for attempt in task.attempts:
+        if attempt.state is State.DONE:
+            events = await shift.platform.record.events(attempt.id)
+            said = [recorded.event.text for recorded in events if isinstance(recorded.event, TurnEnded)]
+            return said[-1]
+    return None
+
+
+async def _notice_unsupported(shift: Shift, task_id: str, chosen: EnvironmentChosen) -> None:
+    record = shift.platform.record
+    if chosen.submodules:
+        await record.append(
+            task_id,
+            Noticed(
+                level="warning",
+                text="the repository has submodules: their directories are empty in the workspace in this version",
+            ),
+        )
+    if chosen.lfs:
+        await record.append(
+            task_id,
+            Noticed(
+                level="warning",
+                text="the repository uses Git LFS: its files are pointers in the workspace in this version",
+            ),
+        )
+
+
+def _has(events: list[Recorded], kind: type) -> bool:
+    return any(isinstance(recorded.event, kind) for recorded in events)

@@ -1,0 +1,119 @@
+"""The task and the attempt as durable workflows: section 2 of the design, in its words and order.
+
+A workflow step returns only a status, a number or names; what happened is in the log, and a step that runs again reads
+it first. Steps are taken at least once (https://docs.dbos.dev/python/tutorials/step-tutorial).
+"""
+
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from dbos import DBOS, SetWorkflowID
+
+from pullwright.domain.errors import DataDirectoryError, DiskFull, PullwrightError
+from pullwright.domain.task import State
+from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change
+from pullwright.flow.shift import Shift, StoppedByPerson
+from pullwright.flow.task import compare_attempts, conclude_task, deliver_change, prepare_environment
+
+T = TypeVar("T")
+
+POLLING_SECONDS = 0.1
+
+_HALTED = "\0halted"  # what a step gives once it has put its task or attempt into a final state of its own
+
+
+class _Halted(Exception):  # noqa: N818 - unwinds a workflow whose subject has reached a final state
+    pass
+
+
+class Workflows:
+    """The two workflows over one worker's shift; made anew with each worker, before dbos is launched."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+        self.attempt = DBOS.workflow(name="attempt")(self._attempt_workflow())
+        self.task = DBOS.workflow(name="task")(self._task_workflow())
+
+    def _task_workflow(self) -> Callable[[str, int], Awaitable[None]]:
+        async def carry_out_task(task: str, run: int) -> None:
+            """Task -> environment -> attempts -> comparison -> pull request."""
+            try:
+                attempts = await self._task_step(prepare_environment, task)
+                await self._carry_out_attempts(attempts, run)
+                if await self._task_step(compare_attempts, task):
+                    await self._task_step(deliver_change, task)
+                await self._task_step(conclude_task, task)
+            except _Halted:
+                return
+
+        return carry_out_task
+
+    def _attempt_workflow(self) -> Callable[[str], Awaitable[None]]:
+        async def carry_out_attempt(attempt: str) -> None:
+            """Attempt -> sandbox -> turns -> change -> verification."""
+            try:
+                turn = await self._attempt_step(open_sandbox, attempt)
+                while await self._attempt_step(take_turn, attempt, turn) == "continue":
+                    turn += 1
+                await self._attempt_step(take_the_change, attempt)
+                await self._attempt_step(verify_the_change, attempt)
+                await self._attempt_step(conclude, attempt)
+            except _Halted:
+                return
+
+        return carry_out_attempt
+
+    async def _carry_out_attempts(self, attempts: list[str], run: int) -> None:
+        """All of them side by side, each a workflow of its own."""
+        handles = []
+        for attempt in attempts:
+            with SetWorkflowID(f"{attempt}@{run}"):
+                handles.append(await DBOS.start_workflow_async(self.attempt, attempt))
+        for handle in handles:
+            await handle.get_result(polling_interval_sec=POLLING_SECONDS)
+
+    async def _task_step(self, step: Callable[..., Awaitable[T]], task: str) -> T:
+        async def end(state: State, reason: str) -> None:
+            await self._shift.move_task(task, state, reason)
+
+        return await self._step(step, task, task, end)
+
+    async def _attempt_step(self, step: Callable[..., Awaitable[T]], attempt: str, *arguments: Any) -> T:
+        async def end(state: State, reason: str) -> None:
+            await self._shift.workspaces.release(attempt)
+            await self._shift.move_attempt(attempt, state, reason)
+
+        task = (await self._shift.platform.record.attempt(attempt)).task
+        return await self._step(step, task, attempt, end, *arguments)
+
+    async def _step(
+        self,
+        step: Callable[..., Awaitable[T]],
+        task: str,
+        subject: str,
+        end: Callable[[State, str], Awaitable[None]],
+        *arguments: Any,
+    ) -> T:
+        async def guarded() -> T | str:
+            try:
+                return await self._shift.unless_stopped(task, _coroutine(step, self._shift, subject, *arguments))
+            except StoppedByPerson:
+                await end(State.CANCELLED, "cancelled by a person")
+            except (DiskFull, DataDirectoryError):
+                raise  # the platform cannot write: the worker stops, and the task goes on once there is room
+            except PullwrightError as error:
+                await end(State.FAILED, str(error))
+            except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it is, the task must say so
+                await self._shift.notice(subject, traceback.format_exc())
+                await end(State.FAILED, f"fault of the platform: {type(error).__name__}: {error}")
+            return _HALTED
+
+        result = await DBOS.run_step_async({"name": step.__name__}, guarded)
+        if result == _HALTED:
+            raise _Halted
+        return result  # type: ignore[return-value]
+
+
+async def _coroutine(step: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    return await step(*arguments)

@@ -1,0 +1,120 @@
+"""Machines at a commit: a fresh one, an attempt's own, its checkpoints."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pullwright.domain.environment import Environment
+from pullwright.domain.errors import SandboxError
+from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
+from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Recorded, TurnEnded
+from pullwright.flow.environment import Environments, Tell, checkout, machine_spec
+from pullwright.flow.platform import Platform
+from pullwright.repos import checkpoints
+from pullwright.sandbox.base import ExecRequest, Sandbox
+
+CAPTURE_SECONDS = 600.0
+
+
+class Workspaces:
+    """The machines that live in this process. Whatever is lost with them is rebuilt from the last checkpoint."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self.environments = Environments(platform)
+        self._living: dict[str, Sandbox] = {}
+
+    async def of(self, task: Task, attempt: Attempt, turn: int, tell: Tell) -> Sandbox:
+        """The attempt's machine as it was before this turn: the living one, or one rebuilt at the last checkpoint."""
+        if sandbox := self._living.get(attempt.id):
+            return sandbox
+        platform, request = self._platform, task.request
+        environment = await environment_of(platform, task.id)
+        store = platform.repositories.store(request.repository)
+        events = await platform.record.events(attempt.id)
+        checkpoint = last_checkpoint(events, before=turn)
+        if checkpoint is None:
+            layers = await self.environments.layers(request, environment, attempt.id, tell)
+        else:
+            layers = await self.environments.below(request, environment, attempt.id, tell)
+        read_only = request.mode is Mode.ASK
+        spec = machine_spec(platform, store, environment, attempt.id, layers, read_only=read_only)
+        sandbox = await platform.sandboxes.start(spec)
+        try:
+            if checkpoint is not None:
+                await checkout(sandbox, request.base_commit, checkpoint.tree)
+        except BaseException:
+            await sandbox.stop()
+            raise
+        self._living[attempt.id] = sandbox
+        return sandbox
+
+    async def checkpoint(self, task: Task, attempt: Attempt, turn: int) -> Checkpointed | None:
+        """Take the workspace in, outside the sandbox; None where nothing changed since the last time."""
+        sandbox = self._living[attempt.id]
+        limit = checkpoints.MAX_BYTES
+        result = await sandbox.run(
+            ExecRequest(argv=checkpoints.capture_command(), timeout=CAPTURE_SECONDS, output_limit=limit)
+        )
+        if result.exit_code != 0 or result.dropped:
+            why = (
+                f"it is larger than {limit} bytes" if result.dropped else result.stderr.decode(errors="replace")[-2000:]
+            )
+            raise SandboxError(f"the workspace could not be taken out of the sandbox: {why}")
+        events = await self._platform.record.events(attempt.id)
+        last = last_checkpoint(events, before=turn)
+        store = self._platform.repositories.store(task.request.repository)
+        parent = last.commit if last else task.request.base_commit
+        known = last.tree if last else await store.tree(task.request.base_commit)
+        taken = await checkpoints.take_in(
+            store, f"{attempt.id}/{turn}", result.stdout, parent, f"Checkpoint after turn {turn} of {attempt.id}"
+        )
+        return None if taken.tree == known else Checkpointed(turn=turn, commit=taken.commit, tree=taken.tree)
+
+    @asynccontextmanager
+    async def clean(
+        self, request: TaskRequest, environment: Environment, commit: str, name: str
+    ) -> AsyncIterator[Sandbox]:
+        """A fresh machine of the task's environment with a commit checked out; gone afterwards."""
+
+        async def quiet(_: object) -> None:
+            return None
+
+        platform = self._platform
+        at_base = commit == request.base_commit
+        layers = await (self.environments.layers if at_base else self.environments.below)(
+            request, environment, name, quiet
+        )
+        store = platform.repositories.store(request.repository)
+        sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers))
+        try:
+            if not at_base:
+                await checkout(sandbox, commit)
+            yield sandbox
+        finally:
+            await sandbox.stop()
+
+    async def release(self, attempt: str) -> None:
+        """End the attempt's machine; what it wrote since the last checkpoint is gone."""
+        if sandbox := self._living.pop(attempt, None):
+            await sandbox.stop()
+
+    async def close(self) -> None:
+        """End every machine."""
+        for attempt in list(self._living):
+            await self.release(attempt)
+
+
+def last_checkpoint(events: list[Recorded], *, before: int | None = None) -> Checkpointed | None:
+    """The latest checkpoint of a whole turn, before the given one."""
+    whole = {recorded.event.turn for recorded in events if isinstance(recorded.event, TurnEnded)}
+    taken = [recorded.event for recorded in events if isinstance(recorded.event, Checkpointed)]
+    taken = [event for event in taken if event.turn in whole and (before is None or event.turn < before)]
+    return taken[-1] if taken else None
+
+
+async def environment_of(platform: Platform, task_id: str) -> Environment:
+    """The environment that was chosen for a task, as its log tells it."""
+    for recorded in await platform.record.events(task_id):
+        if isinstance(recorded.event, EnvironmentChosen):
+            return recorded.event.environment
+    raise SandboxError(f"no environment has been chosen for task {task_id} yet")

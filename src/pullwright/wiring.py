@@ -1,0 +1,64 @@
+"""From settings to a platform: the only module that names adapters."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pullwright.domain.task import RepositoryRef
+from pullwright.engines.base import Engine
+from pullwright.engines.repair.engine import RepairEngine
+from pullwright.flow.platform import Platform
+from pullwright.forge.base import Forge
+from pullwright.forge.local import LocalForge
+from pullwright.repos.mirror import Repositories
+from pullwright.sandbox.base import Bind
+from pullwright.sandbox.local import LocalSandboxes
+from pullwright.settings import Settings
+from pullwright.store.record import Record
+
+TOOLS = "/opt/pullwright/bin"
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Platform]:
+    """The platform that these settings describe; closed at the end."""
+    record = await Record.open(settings)
+    root = os.geteuid() == 0
+    repositories = Repositories(settings.repositories, group=settings.sandbox_uid if root else None)
+    sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
+
+    async def repair(_: str | None) -> Engine:
+        return RepairEngine()
+
+    async def native(model: str | None) -> Engine:
+        # The model layer takes a second to import; a task for the repair engine never pays it.
+        from pullwright.engines.native.engine import NativeEngine
+        from pullwright.models import open_model
+
+        return NativeEngine(await open_model(settings.model, model))
+
+    def forge(_: RepositoryRef) -> Forge:
+        return LocalForge(record, repositories)
+
+    try:
+        yield Platform(
+            settings=settings,
+            record=record,
+            repositories=repositories,
+            sandboxes=sandboxes,
+            engines={"repair": repair, "native": native},
+            forge=forge,
+            default_model=lambda: settings.model.name,
+            tools=(Bind(_uv(), f"{TOOLS}/uv"),),
+        )
+    finally:
+        await sandboxes.close()
+        await record.close()
+
+
+def _uv() -> Path:
+    """The uv program that came with our own dependencies: environments install with it."""
+    from uv import find_uv_bin
+
+    return Path(find_uv_bin())
