@@ -9,5 +9,6 @@
 - `change.py`: what an attempt changed.
 - `transcript.py`: the typed events of the log.
 - `task.py`: tasks, attempts and the moves between their states.
+- `delivery.py`: a pull request on its way to a forge.
 - `projection.py`: the fold of a log into the task or attempt that it describes.
 """

@@ -20,15 +20,17 @@ def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:
     match recorded.event:
         case Moved() as moved:
             check_move(attempt.state, moved.state)
-            started = attempt.started or (recorded.at if moved.state is not State.QUEUED else None)
-            seconds = (recorded.at - started).total_seconds() if started and moved.state.final else attempt.seconds
+            # Back in the queue it waits for nobody's clock; what it has worked so far stays in `seconds`.
+            started = None if moved.state is State.QUEUED else attempt.started or recorded.at
+            ends = moved.state.final and not attempt.state.final
+            worked = (recorded.at - started).total_seconds() if ends and started else 0.0
             return attempt.model_copy(
                 update={
                     "state": moved.state,
                     "reason": moved.reason,
                     "waiting_for": moved.waiting_for,
                     "started": started,
-                    "seconds": round(seconds, 3),
+                    "seconds": round(attempt.seconds + max(worked, 0.0), 3),
                 }
             )
         case ModelSaid() as said:

@@ -135,7 +135,9 @@ class Attempt(Value):
     turns: int = 0
     usage: Usage = Usage()
     receipt: Receipt | None = None
-    seconds: float = Field(0.0, description="Wall time from its start to its final state.")
+    seconds: float = Field(
+        0.0, description="Wall time it has worked, from its start to its final state; retries add up."
+    )
     started: datetime | None = None
 
 

@@ -4,6 +4,7 @@ A task and each of its attempts have a log: append-only, numbered from 1, the on
 are plain data. A field that may be large is an `Output`: the start and the end of it inline, the whole in a blob.
 """
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -233,3 +234,16 @@ class Recorded(Value):
     number: int
     at: datetime
     event: Event
+
+
+def to_json(event: Event) -> str:
+    """An event as one line of JSON. What a model wrote that is not Unicode text becomes `?`."""
+    try:
+        return event.model_dump_json()
+    except ValueError:  # a lone surrogate in a tool's arguments; JSON can spell it, UTF-8 cannot
+        return json.dumps(event.model_dump(mode="json"), ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+def from_json(text: str | bytes) -> Event:
+    """The event that `to_json` wrote. Raises pydantic's `ValidationError`."""
+    return EVENT.validate_json(text)

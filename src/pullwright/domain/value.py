@@ -10,9 +10,9 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class Value(BaseModel):
-    """An immutable value that refuses fields it does not know."""
+    """An immutable value that refuses fields it does not know, and numbers that JSON cannot hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def now() -> datetime:

@@ -1,0 +1,130 @@
+"""The platform's own settings, typed; read from the environment when asked for, never at import."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from pullwright.domain.errors import ConfigurationError
+
+_POSTGRES = ("postgresql+psycopg://", "postgresql://", "postgres://")
+
+
+class ModelSettings(BaseModel):
+    """Which model answers where nothing else is said, and how it is reached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = Field(None, description="`PULLWRIGHT_MODEL`: the default model, `PROVIDER:NAME`.")
+    base_url: str | None = Field(
+        None, description="`PULLWRIGHT_MODEL_URL`, else `OPENAI_BASE_URL`: an OpenAI-compatible endpoint."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="`PULLWRIGHT_MODEL_KEY`, else `OPENAI_API_KEY`: what the endpoint wants as bearer token."
+    )
+    api: Literal["responses", "chat"] | None = Field(
+        None, description="`PULLWRIGHT_MODEL_API`: `responses` or `chat`; None: chosen by the endpoint."
+    )
+
+    @property
+    def configured(self) -> bool:
+        """Whether anything says that a model is there to be used."""
+        return any((self.name, self.base_url, self.api_key))
+
+
+class Settings(BaseModel):
+    """Everything that is decided outside the record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(description="`PULLWRIGHT_HOME`: the data directory, absolute.")
+    database_url: str | None = Field(
+        None, description="`PULLWRIGHT_DATABASE_URL`: a Postgres database; None: a SQLite file in the data directory."
+    )
+    sandbox_uid: int = Field(
+        64200,
+        ge=1,
+        description="`PULLWRIGHT_SANDBOX_UID`: who sandboxes run as where the platform itself runs as root.",
+    )
+    model: ModelSettings = ModelSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, url: str | None) -> str | None:
+        if url is None or url.startswith(_POSTGRES):
+            return url
+        raise ValueError("it must begin with postgresql:// (unset, the record is a SQLite file in the data directory)")
+
+    @property
+    def database(self) -> str:
+        """The record's database as SQLAlchemy names it."""
+        if self.database_url is None:
+            return f"sqlite:///{self.home / 'pullwright.sqlite'}"
+        return _POSTGRES[0] + self.database_url.split("://", 1)[1]
+
+    @property
+    def blobs(self) -> Path:
+        """Where large outputs are kept."""
+        return self.home / "blobs"
+
+    @property
+    def repositories(self) -> Path:
+        """Where the bare stores are."""
+        return self.home / "repos"
+
+    @property
+    def sandboxes(self) -> Path:
+        """Where layers and running sandboxes are."""
+        return self.home / "sandboxes"
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str], *, uid: int | None = None) -> "Settings":
+        """The settings that these variables give. Raises `ConfigurationError` naming the variable that is wrong.
+
+        An empty variable counts as unset. `uid` decides the default data directory: root's is the machine's.
+        """
+        chosen = {
+            "home": env.get("PULLWRIGHT_HOME") or _default_home(env, os.geteuid() if uid is None else uid),
+            "database_url": env.get("PULLWRIGHT_DATABASE_URL") or None,
+            "sandbox_uid": env.get("PULLWRIGHT_SANDBOX_UID") or cls.model_fields["sandbox_uid"].default,
+            "model": {
+                "name": env.get("PULLWRIGHT_MODEL") or None,
+                "base_url": env.get("PULLWRIGHT_MODEL_URL") or env.get("OPENAI_BASE_URL") or None,
+                "api_key": env.get("PULLWRIGHT_MODEL_KEY") or env.get("OPENAI_API_KEY") or None,
+                "api": env.get("PULLWRIGHT_MODEL_API") or None,
+            },
+        }
+        try:
+            return cls.model_validate(chosen)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(f"{_VARIABLES.get(name, name)}: {first['msg']}.") from error
+
+
+_VARIABLES = {
+    "home": "PULLWRIGHT_HOME",
+    "database_url": "PULLWRIGHT_DATABASE_URL",
+    "sandbox_uid": "PULLWRIGHT_SANDBOX_UID",
+    "model.name": "PULLWRIGHT_MODEL",
+    "model.base_url": "PULLWRIGHT_MODEL_URL",
+    "model.api_key": "PULLWRIGHT_MODEL_KEY",
+    "model.api": "PULLWRIGHT_MODEL_API",
+}
+
+
+def _default_home(env: Mapping[str, str], uid: int) -> Path:
+    """The machine's directory for root, else the user data directory (XDG Base Directory Specification 0.8)."""
+    if uid == 0:
+        return Path("/var/lib/pullwright")
+    data = env.get("XDG_DATA_HOME", "")
+    if data.startswith("/"):
+        return Path(data) / "pullwright"
+    return Path(env.get("HOME") or "~") / ".local/share/pullwright"

@@ -1,0 +1,11 @@
+"""What is remembered: tasks, attempts, their logs, environments, deliveries, blobs.
+
+- `record.py`: the record, everything that is remembered behind async verbs.
+- `queries.py`: what is asked of the database, each question by its name.
+- `schema.py`: the tables and how values become columns.
+- `database.py`: connections, transactions, and what their failures mean to a person.
+- `migrations/`: how the tables came to be what they are; only ever appended to.
+- `blobs.py`: large outputs, files named by what they hold.
+- `log.py`: one attempt's log, as engines see it.
+- `lock.py`: which process does the work.
+"""

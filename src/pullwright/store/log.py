@@ -1,0 +1,71 @@
+"""One attempt's log, as engines see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pullwright.domain.transcript import Event, Output, Recorded
+
+if TYPE_CHECKING:
+    from pullwright.store.record import Record
+
+
+class Log:
+    """An attempt's or a task's own log and the blobs that it points to."""
+
+    def __init__(self, record: Record, log_id: str) -> None:
+        self._record = record
+        self._id = log_id
+
+    async def read(self) -> list[Recorded]:
+        """All events so far, in order."""
+        return await self._record.events(self._id)
+
+    async def append(self, event: Event) -> int:
+        """Write one down and give its number."""
+        return await self._record.append(self._id, event)
+
+    async def output(self, data: bytes, *, inline: int = 16 * 1024) -> Output:
+        """Keep text that may be long: head and tail inline up to `inline` bytes, the whole in a blob beyond that.
+
+        Bytes that are no UTF-8 also make a blob, so that `load` gives back exactly what came.
+        """
+        try:
+            whole = data.decode()
+        except UnicodeDecodeError:
+            whole = None
+        if whole is not None and len(data) <= inline:
+            return Output(text=whole, size=len(data))
+        blob = await self._record.keep(data)
+        if len(data) <= inline:
+            return Output(text=data.decode(errors="replace"), size=len(data), blob=blob)
+        return Output(text=shorten(data, inline), size=len(data), blob=blob)
+
+    async def load(self, output: Output) -> bytes:
+        """The whole of a kept text."""
+        return output.text.encode() if output.blob is None else await self._record.blob(output.blob)
+
+
+def shorten(data: bytes, limit: int) -> str:
+    """Head and tail of a text, about `limit` bytes together, around a marker of how much is missing.
+
+    Cuts fall between characters, and at the end of a line where one is near.
+    """
+    head = data[: _character(data, limit // 2)]
+    tail = data[_character(data, len(data) - limit // 2) :]
+    line = head.rfind(b"\n", len(head) * 3 // 4)
+    if line >= 0:
+        head = head[: line + 1]
+    line = tail.find(b"\n", 0, len(tail) // 4)
+    if line >= 0:
+        tail = tail[line + 1 :]
+    missing = len(data) - len(head) - len(tail)
+    return f"{head.decode(errors='replace')}\n[... {missing} bytes left out ...]\n{tail.decode(errors='replace')}"
+
+
+def _character(data: bytes, at: int) -> int:
+    """The start of the character that `at` falls into, going back over at most three continuation bytes."""
+    for start in range(at, max(at - 4, -1), -1):
+        if start >= len(data) or data[start] & 0xC0 != 0x80:
+            return start
+    return at

@@ -1,0 +1,234 @@
+"""What is asked of the database, each question by its name. All run inside a transaction that the caller holds."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy import Connection, Row, Table, func, insert, select, update
+
+from pullwright.domain.delivery import Delivery
+from pullwright.domain.errors import UsageError
+from pullwright.domain.projection import attempt_after, task_after
+from pullwright.domain.task import Attempt, PullRequest, State, Task
+from pullwright.domain.transcript import Event, Recorded, from_json, to_json
+from pullwright.domain.value import Value
+from pullwright.store.schema import ATTEMPTS, DELIVERIES, ENVIRONMENTS, EVENTS, LOCAL_PULL_REQUESTS, TASKS
+
+_FINAL = [state.value for state in State if state.final]
+
+
+class PreparedEnvironment(Value):
+    """A layer that an environment's setup has made."""
+
+    repository: str = Field(description="The repository's key.")
+    key: str = Field(description="The environment's key.")
+    layer: str
+    log: str | None = Field(description="Blob id of what the setup printed.")
+    prepared: datetime
+
+
+def add_task(connection: Connection, task: Task) -> Task:
+    """Write a new task down; where its id is there already, leave it and give what is."""
+    if connection.execute(select(TASKS.c.id).where(TASKS.c.id == task.id)).first() is None:
+        connection.execute(insert(TASKS).values(_columns(TASKS, task)))
+    return _task(connection, task.id)
+
+
+def add_attempt(connection: Connection, attempt: Attempt) -> Attempt:
+    """Write a new attempt down; where its id is there already, leave it and give what is."""
+    row = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.id == attempt.id)).first()
+    if row is None:
+        connection.execute(insert(ATTEMPTS).values(_columns(ATTEMPTS, attempt)))
+        return attempt
+    return _attempt_of(row)
+
+
+def find_task(connection: Connection, prefix: str) -> Task:
+    """The task of that id, or the only one whose id begins so. Raises `UsageError`."""
+    begins = TASKS.c.id.startswith(prefix.lower(), autoescape=True)
+    ids = list(connection.execute(select(TASKS.c.id).where(begins).order_by(TASKS.c.id).limit(5)).scalars())
+    if prefix.lower() in ids:
+        ids = [prefix.lower()]
+    if not ids or not prefix:
+        raise UsageError(f"There is no task {prefix or '(empty)'}; `pullwright task list` shows them.")
+    if len(ids) > 1:
+        raise UsageError(f"{prefix} begins more than one task's id: {', '.join(ids)}. Give more of it.")
+    return _task(connection, ids[0])
+
+
+def find_attempt(connection: Connection, attempt_id: str) -> Attempt:
+    """The attempt of that id. Raises `UsageError`."""
+    row = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.id == attempt_id)).first()
+    if row is None:
+        raise UsageError(f"There is no attempt {attempt_id}; `pullwright task show ID` shows a task's.")
+    return _attempt_of(row)
+
+
+def latest_tasks(connection: Connection, limit: int) -> list[Task]:
+    """The newest tasks with their attempts, newest first."""
+    newest = select(TASKS).order_by(TASKS.c.created.desc(), TASKS.c.id.desc()).limit(limit)
+    rows = connection.execute(newest).all()
+    attempts = _attempts_of_tasks(connection, [row.id for row in rows])
+    return [_task_of(row, attempts.get(row.id, [])) for row in rows]
+
+
+def unfinished_tasks(connection: Connection) -> list[str]:
+    """The ids of tasks that are not in a final state, oldest first."""
+    waiting = select(TASKS.c.id).where(TASKS.c.state.not_in(_FINAL)).order_by(TASKS.c.created, TASKS.c.id)
+    return list(connection.execute(waiting).scalars())
+
+
+def append_event(connection: Connection, log: str, event: Event, at: datetime) -> int:
+    """Write the next event of a log down, and what it makes of the task or attempt. Gives its number.
+
+    Raises `IllegalMove` where the event moves to a state that cannot follow, `UsageError` where there is no such log.
+    """
+    # The row's lock makes writers of one log wait for each other on Postgres; SQLite has one writer anyway.
+    row = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.id == log).with_for_update()).first()
+    attempt = None if row is None else _attempt_of(row)
+    if row is None:
+        row = connection.execute(select(TASKS).where(TASKS.c.id == log).with_for_update()).first()
+    if row is None:
+        raise UsageError(f"There is no task or attempt {log} to write about.")
+    last = connection.execute(select(func.max(EVENTS.c.number)).where(EVENTS.c.log == log)).scalar()
+    recorded = Recorded(log=log, number=(last or 0) + 1, at=at, event=event)
+    connection.execute(
+        insert(EVENTS).values(log=log, number=recorded.number, at=at, kind=event.kind, body=to_json(event))
+    )
+    if attempt is not None:
+        _save_difference(connection, ATTEMPTS, attempt, attempt_after(attempt, recorded))
+    else:
+        task = _task_of(row, [])
+        _save_difference(connection, TASKS, task, task_after(task, recorded))
+    return recorded.number
+
+
+def events_of(connection: Connection, log: str, after: int) -> list[Recorded]:
+    """The events of one log after a number, in order."""
+    later = select(EVENTS).where(EVENTS.c.log == log, EVENTS.c.number > after).order_by(EVENTS.c.number)
+    return [_recorded_of(row) for row in connection.execute(later)]
+
+
+def events_of_task(connection: Connection, task: str, seen: Mapping[str, int]) -> list[Recorded]:
+    """The events of a task's log and of its attempts' that come after those seen, oldest first."""
+    attempts = select(ATTEMPTS.c.id).where(ATTEMPTS.c.task == task)
+    logs = [task, *connection.execute(attempts).scalars()]
+    last = select(EVENTS.c.log, func.max(EVENTS.c.number)).where(EVENTS.c.log.in_(logs)).group_by(EVENTS.c.log)
+    behind = [log for log, number in connection.execute(last) if number > seen.get(log, 0)]
+    new = [recorded for log in behind for recorded in events_of(connection, log, seen.get(log, 0))]
+    return sorted(new, key=lambda recorded: (recorded.at, recorded.log != task, recorded.log, recorded.number))
+
+
+def find_environment(connection: Connection, repository: str, key: str) -> PreparedEnvironment | None:
+    """The prepared layer of an environment of a repository."""
+    where = (ENVIRONMENTS.c.repository == repository, ENVIRONMENTS.c.key == key)
+    row = connection.execute(select(ENVIRONMENTS).where(*where)).first()
+    return None if row is None else PreparedEnvironment.model_validate(dict(row._mapping))
+
+
+def prepared_environments(connection: Connection) -> list[PreparedEnvironment]:
+    """All prepared layers, newest first."""
+    rows = connection.execute(select(ENVIRONMENTS).order_by(ENVIRONMENTS.c.prepared.desc(), ENVIRONMENTS.c.key))
+    return [PreparedEnvironment.model_validate(dict(row._mapping)) for row in rows]
+
+
+def save_environment(connection: Connection, environment: PreparedEnvironment) -> None:
+    """Remember a prepared layer, in place of an older one of the same key."""
+    _upsert(connection, ENVIRONMENTS, environment, ("repository", "key"))
+
+
+def find_delivery(connection: Connection, task: str) -> Delivery | None:
+    """The task's entry in the outbox."""
+    row = connection.execute(select(DELIVERIES).where(DELIVERIES.c.task == task)).first()
+    return None if row is None else Delivery.model_validate(dict(row._mapping))
+
+
+def save_delivery(connection: Connection, delivery: Delivery) -> None:
+    """Put an entry in the outbox, in place of the task's earlier one."""
+    _upsert(connection, DELIVERIES, delivery, ("task",))
+
+
+def find_local_pull_request(connection: Connection, repository: str, branch: str) -> PullRequest | None:
+    """The local forge's pull request of a branch."""
+    row = connection.execute(_local(repository, branch)).first()
+    return None if row is None else _pull_request_of(row)
+
+
+def save_local_pull_request(
+    connection: Connection, repository: str, pull_request: PullRequest, title: str, body: str
+) -> PullRequest:
+    """Remember a local pull request under its branch; a new branch gets the repository's next number."""
+    table = LOCAL_PULL_REQUESTS
+    known = connection.execute(_local(repository, pull_request.branch).with_for_update()).first()
+    if known is None:
+        last = connection.execute(select(func.max(table.c.number)).where(table.c.repository == repository)).scalar()
+        pull_request = pull_request.model_copy(update={"number": (last or 0) + 1})
+        values = pull_request.model_dump(mode="json") | {"title": title, "body": body, "repository": repository}
+        connection.execute(insert(table).values(values))
+        return pull_request
+    pull_request = pull_request.model_copy(update={"number": known.number})
+    values = pull_request.model_dump(mode="json") | {"title": title, "body": body}
+    connection.execute(
+        update(table).where(table.c.repository == repository, table.c.number == known.number).values(values)
+    )
+    return pull_request
+
+
+def _local(repository: str, branch: str) -> Any:  # noqa: ANN401
+    table = LOCAL_PULL_REQUESTS
+    return select(table).where(table.c.repository == repository, table.c.branch == branch)
+
+
+def _task(connection: Connection, task_id: str) -> Task:
+    row = connection.execute(select(TASKS).where(TASKS.c.id == task_id)).one()
+    return _task_of(row, _attempts_of_tasks(connection, [task_id]).get(task_id, []))
+
+
+def _attempts_of_tasks(connection: Connection, tasks: Sequence[str]) -> dict[str, list[Attempt]]:
+    found: dict[str, list[Attempt]] = {}
+    theirs = select(ATTEMPTS).where(ATTEMPTS.c.task.in_(tasks)).order_by(ATTEMPTS.c.task, ATTEMPTS.c.ordinal)
+    for row in connection.execute(theirs):
+        found.setdefault(row.task, []).append(_attempt_of(row))
+    return found
+
+
+def _task_of(row: Row[Any], attempts: Sequence[Attempt]) -> Task:
+    return Task.model_validate(dict(row._mapping) | {"attempts": tuple(attempts)})
+
+
+def _attempt_of(row: Row[Any]) -> Attempt:
+    return Attempt.model_validate(dict(row._mapping))
+
+
+def _recorded_of(row: Row[Any]) -> Recorded:
+    return Recorded(log=row.log, number=row.number, at=row.at, event=from_json(row.body))
+
+
+def _pull_request_of(row: Row[Any]) -> PullRequest:
+    return PullRequest.model_validate({name: row._mapping[name] for name in PullRequest.model_fields})
+
+
+def _columns(table: Table, value: Value) -> dict[str, Any]:
+    """A value's fields as the table's columns take them; fields without a column stay out."""
+    return {column.name: _plain(getattr(value, column.name)) for column in table.columns}
+
+
+def _plain(field: Any) -> Any:  # noqa: ANN401
+    return field.value if isinstance(field, StrEnum) else field
+
+
+def _save_difference(connection: Connection, table: Table, old: Value, new: Value) -> None:
+    """Only what an event changed is written: a receipt may be large and the row is touched often."""
+    before, after = _columns(table, old), _columns(table, new)
+    changed = {name: after[name] for name in after if after[name] != before[name]}
+    if changed:
+        connection.execute(update(table).where(table.c.id == before["id"]).values(changed))
+
+
+def _upsert(connection: Connection, table: Table, value: Value, key: tuple[str, ...]) -> None:
+    columns = _columns(table, value)
+    where = [table.c[name] == columns[name] for name in key]
+    if connection.execute(update(table).where(*where).values(columns)).rowcount == 0:
+        connection.execute(insert(table).values(columns))

@@ -1,0 +1,180 @@
+"""The record: everything that is remembered, behind async verbs."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from pullwright.domain.delivery import Delivery
+from pullwright.domain.task import Attempt, PullRequest, Task
+from pullwright.domain.transcript import Event, Recorded
+from pullwright.domain.value import now
+from pullwright.settings import Settings
+from pullwright.store import queries
+from pullwright.store.blobs import Blobs
+from pullwright.store.database import Database, answering
+from pullwright.store.log import Log
+from pullwright.store.queries import PreparedEnvironment
+
+_FOLLOW_SECONDS = 0.1
+
+
+class Record:
+    """Tasks, attempts, logs, environments, deliveries and blobs of one data directory.
+
+    What an append or a save has answered is on the disk. Every verb raises `DiskFull` where there is no room left and
+    `DataDirectoryError` where the directory cannot be used; then nothing of that verb is half done.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self._database = database
+        self._blobs = Blobs(settings.blobs)
+
+    @classmethod
+    async def open(cls, settings: Settings) -> "Record":
+        """Make the data directory where it is missing, bring the tables to this version, connect."""
+        await asyncio.to_thread(_make_home, settings)
+        database = Database(settings)
+        try:
+            await database.off_loop(database.migrate)
+        except BaseException:
+            database.close()
+            raise
+        return cls(settings, database)
+
+    async def close(self) -> None:
+        """Let go of threads and connections."""
+        await asyncio.to_thread(self._database.close)
+
+    async def submit(self, task: Task) -> Task:
+        """Write a new task down. Submitting an id again changes nothing and gives what is there."""
+        return await self._database.write(queries.add_task, task)
+
+    async def add_attempt(self, attempt: Attempt) -> Attempt:
+        """Write a new attempt down. Adding an id again changes nothing and gives what is there."""
+        return await self._database.write(queries.add_attempt, attempt)
+
+    async def task(self, task_id: str) -> Task:
+        """A task with its attempts, by its id or the beginning of it. Raises `UsageError`."""
+        return await self._database.read(queries.find_task, task_id)
+
+    async def attempt(self, attempt_id: str) -> Attempt:
+        """An attempt by its id. Raises `UsageError`."""
+        return await self._database.read(queries.find_attempt, attempt_id)
+
+    async def tasks(self, limit: int = 100) -> list[Task]:
+        """The newest tasks with their attempts, newest first."""
+        return await self._database.read(queries.latest_tasks, limit)
+
+    async def unfinished(self) -> list[str]:
+        """The ids of tasks that are not in a final state, oldest first."""
+        return await self._database.read(queries.unfinished_tasks)
+
+    async def append(self, log_id: str, event: Event) -> int:
+        """Write an event at the end of a task's or an attempt's log and give its number.
+
+        The row of the task or attempt follows in the same transaction. Raises `IllegalMove`, `UsageError`.
+        """
+        return await self._database.write(queries.append_event, log_id, event, now())
+
+    async def events(self, log_id: str, after: int = 0) -> list[Recorded]:
+        """The events of one log after a number, in order."""
+        return await self._database.read(queries.events_of, log_id, after)
+
+    async def task_events(self, task_id: str, seen: Mapping[str, int] | None = None) -> list[Recorded]:
+        """The events of a task and of its attempts after the last seen number of each log, oldest first."""
+        return await self._database.read(queries.events_of_task, task_id, seen or {})
+
+    async def follow(
+        self, task_id: str, seen: Mapping[str, int] | None = None, *, interval: float = _FOLLOW_SECONDS
+    ) -> AsyncIterator[list[Recorded]]:
+        """New events of a task and its attempts as they come, from whatever process, in batches; for ever.
+
+        A batch is empty when `interval` seconds have passed without news, so that the caller can look at its clock.
+        """
+        positions = dict(seen or {})
+        while True:
+            batch = await self.task_events(task_id, positions)
+            for recorded in batch:
+                positions[recorded.log] = max(positions.get(recorded.log, 0), recorded.number)
+            yield batch
+            if not batch:
+                await asyncio.sleep(interval)
+
+    async def log(self, log_id: str) -> Log:
+        """One attempt's or task's log, as engines see it."""
+        return Log(self, log_id)
+
+    async def keep(self, data: bytes) -> str:
+        """Write a large output down and give its name."""
+
+        def kept() -> str:
+            with answering(self.settings.home):
+                return self._blobs.keep(data)
+
+        return await self._database.off_loop(kept)
+
+    async def blob(self, name: str) -> bytes:
+        """A large output by its name."""
+
+        def loaded() -> bytes:
+            with answering(self.settings.home):
+                return self._blobs.load(name)
+
+        return await self._database.off_loop(loaded)
+
+    async def environment_layer(self, repository_key: str, environment_key: str) -> str | None:
+        """The layer that an environment of a repository was prepared as."""
+        found = await self._database.read(queries.find_environment, repository_key, environment_key)
+        return None if found is None else found.layer
+
+    async def save_environment(
+        self, repository_key: str, environment_key: str, layer: str, log_blob: str | None
+    ) -> None:
+        """Remember the layer that an environment was prepared as, in place of an older one."""
+        prepared = PreparedEnvironment(
+            repository=repository_key, key=environment_key, layer=layer, log=log_blob, prepared=now()
+        )
+        await self._database.write(queries.save_environment, prepared)
+
+    async def environments(self) -> list[PreparedEnvironment]:
+        """All prepared environments, newest first."""
+        return await self._database.read(queries.prepared_environments)
+
+    async def delivery(self, task_id: str) -> Delivery | None:
+        """The task's entry in the outbox."""
+        return await self._database.read(queries.find_delivery, task_id)
+
+    async def save_delivery(self, delivery: Delivery) -> None:
+        """Put an entry in the outbox, in place of the task's earlier one."""
+        await self._database.write(queries.save_delivery, delivery)
+
+    async def local_pull_request(self, repository_key: str, branch: str) -> PullRequest | None:
+        """The local forge's pull request of a branch."""
+        return await self._database.read(queries.find_local_pull_request, repository_key, branch)
+
+    async def save_local_pull_request(
+        self, repository_key: str, pull_request: PullRequest, title: str, body: str
+    ) -> PullRequest:
+        """Remember a local pull request: one per branch, numbered within its repository. Gives it with its number."""
+        return await self._database.write(queries.save_local_pull_request, repository_key, pull_request, title, body)
+
+
+def _make_home(settings: Settings) -> None:
+    """Make what is missing, for nobody else to read; as root, others may pass through to what is theirs below."""
+    with answering(settings.home):
+        if not settings.home.is_dir():
+            settings.home.mkdir(parents=True, exist_ok=True)
+            settings.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        settings.blobs.mkdir(mode=0o700, exist_ok=True)
+        if settings.database_url is None:
+            _make_private(settings.home / "pullwright.sqlite")
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives its side files the mode of the database, so that one is made before SQLite would."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if stat.S_IMODE(path.stat().st_mode) & 0o077 and path.stat().st_uid == os.geteuid():
+        path.chmod(0o600)

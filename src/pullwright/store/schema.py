@@ -1,0 +1,159 @@
+"""The tables and how values become columns.
+
+A task or an attempt has one row that its log could rebuild (`domain/projection.py`); it is there to be listed and
+looked up. Words that come from outside are kept as JSON: Postgres refuses a NUL in text, JSON spells it out.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json, to_json
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+HEAD = "0001"
+"""The last migration; a record that stands there needs nothing done."""
+
+
+class Json(TypeDecorator[Any]):
+    """A value as JSON text; None is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ARG002, ANN401
+        """Encode."""
+        return None if value is None else to_json(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any | None:  # noqa: ARG002, ANN401
+        """Decode."""
+        return None if value is None else from_json(value)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time, UTC in the database whether or not it knows time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Bring it to UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give it its zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+METADATA = MetaData()
+
+TASKS = Table(
+    "tasks",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("created", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("waiting_for", Json),
+    Column("reason", Json),
+    Column("request", Json, nullable=False),
+    Column("chosen", String(80)),
+    Column("answer", Json),
+    Column("pull_request", Json),
+    Column("cancel_requested", Boolean, nullable=False),
+    Index("tasks_by_age", "created", "id"),
+    Index("tasks_by_state", "state", "created"),
+)
+
+ATTEMPTS = Table(
+    "attempts",
+    METADATA,
+    Column("id", String(80), primary_key=True),
+    Column("task", String(64), ForeignKey("tasks.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("model", Text),
+    Column("state", String(16), nullable=False),
+    Column("waiting_for", Json),
+    Column("reason", Json),
+    Column("summary", Json),
+    Column("branch", Text),
+    Column("head", String(64)),
+    Column("tree", String(64)),
+    Column("files_changed", Integer, nullable=False),
+    Column("insertions", BigInteger, nullable=False),
+    Column("deletions", BigInteger, nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("usage", Json, nullable=False),
+    Column("receipt", Json),
+    Column("seconds", Float, nullable=False),
+    Column("started", Moment),
+    UniqueConstraint("task", "ordinal", name="attempts_by_task"),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("log", String(80), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+ENVIRONMENTS = Table(
+    "environments",
+    METADATA,
+    Column("repository", Text, primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("layer", Text, nullable=False),
+    Column("log", String(64)),
+    Column("prepared", Moment, nullable=False),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("task", String(64), ForeignKey("tasks.id"), primary_key=True),
+    Column("attempt", String(80), nullable=False),
+    Column("forge", Text, nullable=False),
+    Column("branch", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("commit", String(64), nullable=False),
+    Column("title", Json, nullable=False),
+    Column("body", Json, nullable=False),
+    Column("draft", Boolean, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("pull_request", Json),
+)
+
+LOCAL_PULL_REQUESTS = Table(
+    "local_pull_requests",
+    METADATA,
+    Column("repository", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("branch", Text, nullable=False),
+    Column("forge", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("head", String(64), nullable=False),
+    Column("draft", Boolean, nullable=False),
+    Column("title", Json, nullable=False),
+    Column("body", Json, nullable=False),
+    UniqueConstraint("repository", "branch", name="local_pull_requests_by_branch"),
+)
