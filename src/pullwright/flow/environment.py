@@ -181,10 +181,11 @@ class Environments:
                 )
                 if result.exit_code != 0:
                     failure = setup_script.failure(maintenance, result.stdout)
+                    tail = failure.output[-4000:]
                     raise SetupFailed(
-                        f"maintenance ended with status {result.exit_code}: {failure.line or ''}\n{failure.output[-4000:]}",
+                        f"maintenance ended with status {result.exit_code}: {failure.line or ''}\n{tail}",
                         line=failure.line,
-                        output=failure.output,
+                        output=tail,
                     )
             return await sandbox.snapshot()
         finally:

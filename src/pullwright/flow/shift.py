@@ -15,8 +15,8 @@ from pullwright.flow.workspace import Workspaces
 T = TypeVar("T")
 
 
-class StoppedByPerson(Exception):  # noqa: N818 - a signal inside the flow, never an error that a person sees
-    """A person asked to stop the task."""
+class StoppedByPerson(Exception):
+    """A person asked to stop the task: a signal inside the flow, never an error that somebody sees."""
 
 
 @dataclass

@@ -1,13 +1,18 @@
 """Who does the work: one process per data directory, whoever holds its lock."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pullwright.flow.platform import Platform
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import Workspaces
 from pullwright.store.lock import WorkerLock
+
+if TYPE_CHECKING:
+    from pullwright.flow.workflows import Workflows
 
 LOOK_SECONDS = 0.1
 LOCK_SECONDS = 0.25
@@ -92,9 +97,9 @@ async def _look_after(shift: Shift, running: dict[str, asyncio.Task[None]]) -> N
             shift.stops[task].set()
 
 
-async def _carry_out(workflows: Any, task: str) -> None:
+async def _carry_out(workflows: Workflows, task: str) -> None:
     """Start the task's workflow, or wait for the one that was taken up from the last worker."""
-    from dbos import DBOS, SetWorkflowID
+    from dbos import DBOS, SetWorkflowID, WorkflowHandleAsync
 
     from pullwright.flow.workflows import POLLING_SECONDS
 
@@ -105,7 +110,7 @@ async def _carry_out(workflows: Any, task: str) -> None:
     ):
         run += 1
     if status:
-        handle = await DBOS.retrieve_workflow_async(f"{task}@{run}")
+        handle: WorkflowHandleAsync[None] = await DBOS.retrieve_workflow_async(f"{task}@{run}")
     else:
         with SetWorkflowID(f"{task}@{run}"):
             handle = await DBOS.start_workflow_async(workflows.task, task, run)

@@ -5,10 +5,10 @@ it first. Steps are taken at least once (https://docs.dbos.dev/python/tutorials/
 """
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetWorkflowID, WorkflowHandleAsync
 
 from pullwright.domain.errors import DataDirectoryError, DiskFull, PullwrightError
 from pullwright.domain.task import State
@@ -23,8 +23,8 @@ POLLING_SECONDS = 0.1
 _HALTED = "\0halted"  # what a step gives once it has put its task or attempt into a final state of its own
 
 
-class _Halted(Exception):  # noqa: N818 - unwinds a workflow whose subject has reached a final state
-    pass
+class _Halted(Exception):
+    """Unwinds a workflow whose subject has reached a final state."""
 
 
 class Workflows:
@@ -35,7 +35,7 @@ class Workflows:
         self.attempt = DBOS.workflow(name="attempt")(self._attempt_workflow())
         self.task = DBOS.workflow(name="task")(self._task_workflow())
 
-    def _task_workflow(self) -> Callable[[str, int], Awaitable[None]]:
+    def _task_workflow(self) -> Callable[[str, int], Coroutine[Any, Any, None]]:
         async def carry_out_task(task: str, run: int) -> None:
             """Task -> environment -> attempts -> comparison -> pull request."""
             try:
@@ -49,7 +49,7 @@ class Workflows:
 
         return carry_out_task
 
-    def _attempt_workflow(self) -> Callable[[str], Awaitable[None]]:
+    def _attempt_workflow(self) -> Callable[[str], Coroutine[Any, Any, None]]:
         async def carry_out_attempt(attempt: str) -> None:
             """Attempt -> sandbox -> turns -> change -> verification."""
             try:
@@ -66,7 +66,7 @@ class Workflows:
 
     async def _carry_out_attempts(self, attempts: list[str], run: int) -> None:
         """All of them side by side, each a workflow of its own."""
-        handles = []
+        handles: list[WorkflowHandleAsync[None]] = []
         for attempt in attempts:
             with SetWorkflowID(f"{attempt}@{run}"):
                 handles.append(await DBOS.start_workflow_async(self.attempt, attempt))
@@ -79,7 +79,7 @@ class Workflows:
 
         return await self._step(step, task, task, end)
 
-    async def _attempt_step(self, step: Callable[..., Awaitable[T]], attempt: str, *arguments: Any) -> T:
+    async def _attempt_step(self, step: Callable[..., Awaitable[T]], attempt: str, *arguments: object) -> T:
         async def end(state: State, reason: str) -> None:
             await self._shift.workspaces.release(attempt)
             await self._shift.move_attempt(attempt, state, reason)
@@ -93,7 +93,7 @@ class Workflows:
         task: str,
         subject: str,
         end: Callable[[State, str], Awaitable[None]],
-        *arguments: Any,
+        *arguments: object,
     ) -> T:
         async def guarded() -> T | str:
             try:
@@ -115,5 +115,5 @@ class Workflows:
         return result  # type: ignore[return-value]
 
 
-async def _coroutine(step: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+async def _coroutine(step: Callable[..., Awaitable[T]], *arguments: object) -> T:
     return await step(*arguments)

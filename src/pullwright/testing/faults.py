@@ -1,0 +1,216 @@
+"""Faults at named points: end the process, fill the disk, or only list the points that a run passes.
+
+A platform with faults is the platform with its ports wrapped, so that what is tested is the code that ships:
+
+    platform = with_faults(platform, Faults(strike_at=17, act=kill))
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pullwright.domain.delivery import Delivery
+from pullwright.domain.errors import DiskFull
+from pullwright.domain.task import PullRequest, RepositoryRef
+from pullwright.domain.transcript import Event
+from pullwright.flow.platform import Platform
+from pullwright.forge.base import Forge, Proposal
+from pullwright.sandbox.base import ExecRequest, ExecResult, Finding, Process, Sandbox, Sandboxes, SandboxSpec
+from pullwright.store.record import Record
+
+INSIDE_SECONDS = 0.03  # how far into a command a fault strikes that is meant to hit its middle
+
+
+def kill() -> None:
+    """End this process as `kill -9` does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill_disk() -> None:
+    """Behave as a write does where there is no room left."""
+    raise DiskFull("no room left on the disk that holds the data directory (a fault put there by a test)")
+
+
+@dataclass
+class Faults:
+    """Counts the points that a run passes, from 1, and strikes at one of them."""
+
+    strike_at: int | None = None
+    act: Callable[[], None] = kill
+    passed: list[str] = field(default_factory=list)
+
+    def passing(self, point: str) -> bool:
+        """Note the point; act if it is the one. Gives whether it was."""
+        self.passed.append(point)
+        if len(self.passed) != self.strike_at:
+            return False
+        self.act()
+        return True
+
+    def within(self, point: str) -> None:
+        """Note a point in the middle of something that takes time; a kill strikes a moment later."""
+        self.passed.append(point)
+        if len(self.passed) == self.strike_at:
+            if self.act is kill:
+                asyncio.get_running_loop().call_later(INSIDE_SECONDS, self.act)
+            else:
+                self.act()
+
+
+class FaultyRecord(Record):
+    """The record, with a point before and after every write."""
+
+    def __init__(self, inner: Record, faults: Faults) -> None:
+        self.__dict__.update(inner.__dict__)
+        self._faults = faults
+
+    async def append(self, log_id: str, event: Event) -> int:
+        """A point before the event is written, and one after."""
+        self._faults.passing(f"before {event.kind}")
+        number = await super().append(log_id, event)
+        self._faults.passing(f"after {event.kind}")
+        return number
+
+    async def save_delivery(self, delivery: Delivery) -> None:
+        """A point after the outbox is written."""
+        await super().save_delivery(delivery)
+        self._faults.passing(f"outbox {delivery.stage}")
+
+    async def save_local_pull_request(
+        self, repository_key: str, pull_request: PullRequest, title: str, body: str
+    ) -> PullRequest:
+        """A point after the pull request is remembered."""
+        saved = await super().save_local_pull_request(repository_key, pull_request, title, body)
+        self._faults.passing("pull request saved")
+        return saved
+
+
+@dataclass
+class FaultySandbox:
+    """A sandbox with a point in the middle of every command."""
+
+    inner: Sandbox
+    faults: Faults
+
+    @property
+    def name(self) -> str:
+        """The sandbox's own name."""
+        return self.inner.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.inner.name = name
+
+    async def run(self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None) -> ExecResult:
+        """A point inside the command."""
+        self.faults.within("inside a command")
+        return await self.inner.run(request, on_output)
+
+    async def open(self, request: ExecRequest, *, pty: bool = False) -> Process:
+        """A point inside the command."""
+        self.faults.within("inside a command")
+        return await self.inner.open(request, pty=pty)
+
+    async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
+        """No point: reading leaves no trace."""
+        return await self.inner.read(path, limit)
+
+    async def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """A point after the file is written."""
+        await self.inner.write(path, data, mode)
+        self.faults.passing("file written")
+
+    async def snapshot(self) -> str:
+        """A point after the layer is published."""
+        layer = await self.inner.snapshot()
+        self.faults.passing("layer published")
+        return layer
+
+    async def stop(self) -> None:
+        """No point: a dead process stops nothing."""
+        await self.inner.stop()
+
+
+@dataclass
+class FaultySandboxes:
+    """Sandboxes with faults in them."""
+
+    inner: Sandboxes
+    faults: Faults
+
+    async def start(self, spec: SandboxSpec) -> Sandbox:
+        """A point after the start."""
+        sandbox = await self.inner.start(spec)
+        self.faults.passing("sandbox started")
+        return FaultySandbox(sandbox, self.faults)
+
+    async def has_layer(self, layer: str) -> bool:
+        """As it is."""
+        return await self.inner.has_layer(layer)
+
+    async def drop_layer(self, layer: str) -> None:
+        """As it is."""
+        await self.inner.drop_layer(layer)
+
+    def wall(self) -> str:
+        """As it is."""
+        return self.inner.wall()
+
+    async def findings(self) -> list[Finding]:
+        """As they are."""
+        return await self.inner.findings()
+
+    async def clean(self) -> None:
+        """As it is."""
+        await self.inner.clean()
+
+    async def close(self) -> None:
+        """As it is."""
+        await self.inner.close()
+
+
+@dataclass
+class FaultyForge:
+    """A forge with a point before and after each verb."""
+
+    inner: Forge
+    faults: Faults
+
+    @property
+    def name(self) -> str:
+        """The forge's own name."""
+        return self.inner.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.inner.name = name
+
+    async def push(self, store: Path, proposal: Proposal) -> None:
+        """A point before, inside and after."""
+        self.faults.passing("before push")
+        self.faults.within("inside push")
+        await self.inner.push(store, proposal)
+        self.faults.passing("after push")
+
+    async def head(self, proposal: Proposal) -> str | None:
+        """As it is."""
+        return await self.inner.head(proposal)
+
+    async def open(self, proposal: Proposal) -> PullRequest:
+        """A point after."""
+        opened = await self.inner.open(proposal)
+        self.faults.passing("after open")
+        return opened
+
+
+def with_faults(platform: Platform, faults: Faults) -> Platform:
+    """The same platform, its ports wrapped."""
+    record = FaultyRecord(platform.record, faults)
+
+    def forge(reference: RepositoryRef) -> Forge:
+        return FaultyForge(platform.forge(reference), faults)
+
+    return replace(platform, record=record, sandboxes=FaultySandboxes(platform.sandboxes, faults), forge=forge)
