@@ -1,0 +1,64 @@
+"""`.pullwright.toml`: what a repository says about its own environment, read at the base commit only."""
+
+import re
+import tomllib
+from typing import Any
+
+from pydantic import Field
+
+from pullwright.domain.errors import UsageError
+from pullwright.domain.value import Value
+
+NAME = ".pullwright.toml"
+
+_KEYS = ("setup", "maintenance", "check", "variables")
+_LATER = ("image", "services")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class RepositoryFile(Value):
+    """The settings of a repository; None where it leaves one to detection."""
+
+    setup: str | None = None
+    maintenance: str | None = None
+    check: str | None = None
+    variables: dict[str, str] = Field(default_factory=dict)
+
+
+def parse(data: bytes) -> RepositoryFile:
+    """Read the file. Raises `UsageError` that names the key and the remedy."""
+    try:
+        settings = tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{NAME} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{NAME} is not valid TOML: {error}. Mend it at the base commit.") from error
+    for key in _LATER:
+        if key in settings:
+            raise UsageError(f"{NAME}: `{key}` is not supported in this version. Take it out, and use `setup` instead.")
+    if unknown := sorted(set(settings) - set(_KEYS)):
+        raise UsageError(f"{NAME}: unknown key {', '.join(map(repr, unknown))}. It may hold {', '.join(_KEYS)}.")
+    return RepositoryFile(
+        setup=_text(settings, "setup"),
+        maintenance=_text(settings, "maintenance"),
+        check=_text(settings, "check"),
+        variables=_variables(settings.get("variables", {})),
+    )
+
+
+def _text(settings: dict[str, Any], key: str) -> str | None:
+    value = settings.get(key)
+    if value is None or (isinstance(value, str) and "\0" not in value):
+        return value
+    raise UsageError(f"{NAME}: `{key}` must be a string: a command, or several lines of them.")
+
+
+def _variables(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{NAME}: `variables` must be a table of names and strings.")
+    for name, text in value.items():
+        if not _VARIABLE.fullmatch(name):
+            raise UsageError(f"{NAME}: {name!r} is no name of an environment variable (letters, digits, underscores).")
+        if not isinstance(text, str) or "\0" in text:
+            raise UsageError(f"{NAME}: the variable {name} must be a string. Put its value in quotes.")
+    return dict(value)
