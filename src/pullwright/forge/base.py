@@ -18,6 +18,7 @@ class Proposal:
     title: str
     body: str
     draft: bool
+    attempt: str = ""  # whose change it is
 
 
 class Forge(Protocol):

@@ -1,0 +1,13 @@
+"""Repositories: a bare store for each, what is laid out of it and what is taken in.
+
+- `git.py`: the only caller of git on the host.
+- `names.py`: paths inside a repository as text.
+- `disk.py`: failed writes in the words of the error tree.
+- `address.py`: from what a person wrote to a reference.
+- `bare.py`: one bare store of ours: revisions, files, commits.
+- `mirror.py`: every store, brought up to date from its source.
+- `worktree.py`: a person's own working tree: taken along, or given a change.
+- `checkpoints.py`: a workspace laid out in a sandbox, and taken in after a turn.
+- `checkout.sh`, `capture.sh`: what does so inside the sandbox.
+- `change.py`: what an attempt changed.
+"""

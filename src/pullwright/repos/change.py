@@ -1,0 +1,68 @@
+"""What an attempt changed, by git: never from replayed edits."""
+
+from datetime import datetime
+
+from pullwright.domain.change import Change, FileChange
+from pullwright.repos import git
+from pullwright.repos.bare import AUTHOR, BareStore
+from pullwright.repos.names import path_text
+
+_PLAIN = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
+PATCH_LIMIT = 256 * 1024 * 1024
+
+
+async def take_change(
+    store: BareStore,
+    base: str,
+    tree: str,
+    attempt_id: str,
+    *,
+    message: str | None = None,
+    author: str = AUTHOR,
+    when: datetime | None = None,
+) -> Change:
+    """The difference from `base` to `tree` with a commit of it on the base; the base itself where there is none.
+
+    The same arguments give the same commit; without `when` it has the base's date.
+    """
+    if tree == await store.tree(base):
+        return Change(base=base, head=base, tree=tree)
+    head = await head_commit(store, base, tree, message or f"Work of attempt {attempt_id}", author, when)
+    await store.write_ref(f"refs/pullwright/results/{attempt_id}", head)
+    return await change_between(store, base, head)
+
+
+async def head_commit(
+    store: BareStore, base: str, tree: str, message: str, author: str = AUTHOR, when: datetime | None = None
+) -> str:
+    """A commit of `tree` on `base`. `author` is written NAME <MAIL>."""
+    return await store.commit(tree, base, message, author=author, when=when)
+
+
+async def change_between(store: BareStore, base: str, head: str) -> Change:
+    """The difference between two commits. Paths are as `names.path_text` writes them; a rename is a D and an A."""
+    out = await store.run("diff-tree", "-r", "-z", "--raw", "--numstat", *_PLAIN, base, head)
+    fields = iter(out.split(b"\0")[:-1])
+    letters: dict[bytes, str] = {}
+    counts: dict[bytes, tuple[int | None, int | None]] = {}
+    for field in fields:
+        if field.startswith(b":"):
+            letters[next(fields)] = field.rsplit(b" ", 1)[1].decode()[:1]
+        else:
+            inserted, deleted, name = field.split(b"\t", 2)
+            counts[name] = (_lines(inserted), _lines(deleted))
+    files = tuple(
+        FileChange(path=path_text(name), status=letter, insertions=counts[name][0], deletions=counts[name][1])
+        for name, letter in letters.items()
+    )
+    return Change(base=base, head=head, tree=await store.tree(head), files=files)
+
+
+async def patch(store: BareStore, base: str, head: str) -> bytes:
+    """The difference between two commits as `git apply` takes it, binary files too."""
+    call = store.call(limit=PATCH_LIMIT)
+    return await git.git(call, "diff-tree", "-r", "-p", "--binary", "--full-index", *_PLAIN, base, head)
+
+
+def _lines(count: bytes) -> int | None:
+    return None if count == b"-" else int(count)
