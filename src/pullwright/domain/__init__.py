@@ -10,5 +10,6 @@
 - `transcript.py`: the typed events of the log.
 - `task.py`: tasks, attempts and the moves between their states.
 - `delivery.py`: a pull request on its way to a forge.
+- `contract.py`: tasks as other programs read them.
 - `projection.py`: the fold of a log into the task or attempt that it describes.
 """

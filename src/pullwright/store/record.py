@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 from pullwright.domain.delivery import Delivery
@@ -89,7 +89,7 @@ class Record:
 
     async def follow(
         self, task_id: str, seen: Mapping[str, int] | None = None, *, interval: float = _FOLLOW_SECONDS
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """New events of a task and its attempts as they come, from whatever process, in batches; for ever.
 
         A batch is empty when `interval` seconds have passed without news, so that the caller can look at its clock.

@@ -1,0 +1,165 @@
+"""`env list|show|prepare|shell`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from pullwright.flow.desk import Order, Surveyed
+
+app = App(name="env", help="The environments that tasks work in.")
+
+_SHELL = ("sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh")
+
+
+@app.command(name="list", sort_key=0)
+def list_environments(*, json: bool = False) -> int:
+    """List the environments that are prepared on this machine.
+
+    Args:
+        json: Print them as a JSON array.
+    """
+
+    async def perform() -> int:
+        from pullwright.cli.house import opened_record
+        from pullwright.cli.screen import answer, answer_json, answer_table
+        from pullwright.cli.story import Line
+
+        async with opened_record() as record:
+            prepared = await record.environments()
+        if json:
+            answer_json([environment.model_dump(mode="json") for environment in prepared])
+        elif prepared:
+            rows = [(e.repository, e.key[:12], f"{e.prepared.astimezone():%Y-%m-%d %H:%M}") for e in prepared]
+            answer_table(("REPOSITORY", "ENVIRONMENT", "PREPARED"), rows)
+        else:
+            answer([Line("no environment is prepared yet; `pullwright env prepare --repo PATH` prepares one")])
+        return 0
+
+    return asyncio.run(perform())
+
+
+@app.command(sort_key=1)
+def show(
+    *,
+    repo: str = ".",
+    base: str | None = None,
+    check: str | None = None,
+    setup: str | None = None,
+    json: bool = False,
+) -> int:
+    """Show what would be chosen for a repository, and why.
+
+    Args:
+        repo: The repository: a path on disk or a URL.
+        base: The branch, tag or commit to look at; the repository's HEAD if not given.
+        check: A check command, as `run` would be given it.
+        setup: A setup command, as `run` would be given it.
+        json: Print it as JSON.
+    """
+    return asyncio.run(_survey(_order(repo, base, check, setup), prepare=False, json=json))
+
+
+@app.command(sort_key=2)
+def prepare(
+    *,
+    repo: str = ".",
+    base: str | None = None,
+    check: str | None = None,
+    setup: str | None = None,
+    json: bool = False,
+) -> int:
+    """Prepare a repository's environment now, before a task needs it.
+
+    Args:
+        repo: The repository: a path on disk or a URL.
+        base: The branch, tag or commit to prepare; the repository's HEAD if not given.
+        check: A check command, as `run` would be given it.
+        setup: A setup command, as `run` would be given it.
+        json: Print it as JSON.
+    """
+    return asyncio.run(_survey(_order(repo, base, check, setup), prepare=True, json=json))
+
+
+@app.command(sort_key=3)
+def shell(
+    *argv: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    repo: str = ".",
+    base: str | None = None,
+    setup: str | None = None,
+    json: bool = False,
+) -> int:
+    """Run a command, or an interactive shell, in a fresh sandbox of a repository's environment.
+
+    It is what an attempt would have. The command's exit status is passed on; what it writes is discarded.
+
+    Args:
+        argv: The command and its arguments, after `--`; a shell if not given.
+        repo: The repository: a path on disk or a URL.
+        base: The branch, tag or commit to check out; the repository's HEAD if not given.
+        setup: A setup command, as `run` would be given it.
+        json: Print the exit status as JSON on standard output once it has ended; its output goes to standard error.
+    """
+    return asyncio.run(_shell(_order(repo, base, None, setup), argv or _SHELL, json=json))
+
+
+def _order(repo: str, base: str | None, check: str | None, setup: str | None) -> Order:
+    from pullwright.flow.desk import Order
+
+    return Order(prompt="", repository=repo, cwd=Path.cwd(), base=base, check=check, setup=setup)
+
+
+async def _survey(order: Order, *, prepare: bool, json: bool) -> int:
+    from pullwright.cli.house import opened_platform
+    from pullwright.cli.screen import Screen, answer, answer_json
+    from pullwright.cli.story import Line, environment_lines
+    from pullwright.cli.words import shown
+    from pullwright.flow import desk
+
+    screen = Screen()
+    async with opened_platform() as platform:
+        with screen.moving():
+            look = desk.prepare_environment if prepare else desk.survey
+            surveyed: Surveyed = await look(platform, order, screen.step)
+    screen.show([Line(f"note: {shown(notice)}", "warning") for notice in surveyed.notices])
+    if json:
+        answer_json(
+            {
+                "repository": surveyed.repository.location,
+                "commit": surveyed.commit,
+                "key": surveyed.chosen.environment.key(),
+                **surveyed.chosen.model_dump(mode="json", exclude={"kind"}),
+            }
+        )
+        return 0
+    answer([Line(f"{shown(surveyed.repository.location)} at {surveyed.commit[:12]}", "head")])
+    answer(environment_lines(surveyed.chosen))
+    if prepare:
+        answer([Line("prepared", "good")])
+    return 0
+
+
+async def _shell(order: Order, argv: tuple[str, ...], *, json: bool) -> int:
+    from pullwright.cli.console import attach
+    from pullwright.cli.house import opened_platform
+    from pullwright.cli.screen import Screen, answer_json
+    from pullwright.flow import desk
+
+    screen = Screen()
+    pty = os.isatty(0) and os.isatty(1) and not json
+    async with opened_platform() as platform:
+        with screen.moving():
+            sandbox, process = await desk.shell(platform, order, argv, pty=pty, say=screen.step)
+        try:
+            status = await attach(process, pty=pty, out=sys.stderr.fileno() if json else sys.stdout.fileno())
+        finally:
+            await asyncio.shield(sandbox.stop())
+    if json:
+        answer_json({"exit_status": status})
+    return status

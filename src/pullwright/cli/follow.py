@@ -1,0 +1,168 @@
+"""Sees a task through to its end while a person watches."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pullwright.cli.screen import Screen, answer, answer_json
+from pullwright.cli.story import Line, Story
+from pullwright.cli.summary import exit_status, summary
+from pullwright.cli.worker import leave_worker
+from pullwright.domain.contract import TaskView
+from pullwright.domain.errors import UsageError
+from pullwright.domain.task import Task
+from pullwright.flow import desk
+from pullwright.flow.platform import Platform
+
+LEFT, CANCELLED = 143, 130
+
+
+class Left(Exception):
+    """The command was asked to go while its task is unfinished."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+
+@dataclass
+class Interrupts:
+    """What Ctrl-C and a request to end mean while a task is followed.
+
+    The first Ctrl-C cancels the task, or with `cancels=False` only ends the watching; the second ends the process.
+    """
+
+    platform: Platform
+    task: str
+    screen: Screen
+    cancels: bool
+    left: int | None = None
+    _presses: int = 0
+    _jobs: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def heard(self) -> AsyncIterator[None]:
+        """While this lasts the signals come here."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._pressed)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._leave, LEFT)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _pressed(self) -> None:
+        self._presses += 1
+        if self._presses > 1:
+            self.screen.stop()
+            sys.stderr.write(f"\nleft; task {self.task} goes on with `pullwright task watch {self.task}`\n")
+            sys.stderr.flush()
+            os._exit(CANCELLED)
+        if not self.cancels:
+            self._leave(CANCELLED)
+            return
+        self.screen.show([Line("cancelling; press Ctrl-C again to leave at once", "warning")])
+        job = asyncio.get_running_loop().create_task(self._cancel())
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    def _leave(self, status: int) -> None:
+        self.left = status
+
+    async def _cancel(self) -> None:
+        try:
+            await desk.cancel(self.platform, self.task)
+        except UsageError:
+            return  # it ended by itself in that moment
+
+
+async def see_through(platform: Platform, task: Task, screen: Screen, *, cancels: bool, news: bool = False) -> Task:
+    """Tell a task's story, doing its work where nobody else does, until it has ended.
+
+    The story begins at the beginning, or with `news` at what happens from now on. Raises `Left` where it is left
+    unfinished.
+    """
+    story = Story(task, alone=len(task.request.attempts) == 1)
+    screen.follow(story)
+    seen: dict[str, int] = {}
+    if news:
+        for recorded in await platform.record.task_events(task.id):
+            story.tell(recorded)
+            seen[recorded.log] = recorded.number
+    if task.state.final:
+        for recorded in await platform.record.task_events(task.id, seen):
+            screen.told(story.tell(recorded), recorded.log)
+        return task
+    interrupts = Interrupts(platform, task.id, screen, cancels)
+    async with interrupts.heard(), _worker(platform, screen) as working:
+        with screen.moving():
+            async with aclosing(platform.record.follow(task.id, seen)) as batches:
+                async for batch in batches:
+                    for recorded in batch:
+                        screen.told(story.tell(recorded), recorded.log)
+                    if interrupts.left is not None:
+                        raise Left(interrupts.left)
+                    if working.done():
+                        working.result()  # its error is the command's
+                    if not batch and (await platform.record.task(task.id)).state.final:
+                        break
+    return await platform.record.task(task.id)
+
+
+@asynccontextmanager
+async def _worker(platform: Platform, screen: Screen) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker beside the watching: it works where it gets the lock, and stops with the watching."""
+    from pullwright.flow.worker import work
+
+    enough = asyncio.Event()
+
+    async def until() -> bool:
+        return enough.is_set()
+
+    job = asyncio.create_task(work(replace(platform, reveal=screen.reveal), until=until))
+    try:
+        yield job
+    except BaseException:
+        enough.set()
+        await asyncio.gather(job, return_exceptions=True)  # the first error is the one to tell
+        raise
+    enough.set()
+    await job
+
+
+async def see_to_the_end(platform: Platform, task: Task, screen: Screen, *, cancels: bool, json: bool) -> int:
+    """Follow a task, print what it came to, and give the exit status of that."""
+    try:
+        task = await see_through(platform, task, screen, cancels=cancels)
+    except Left as left:
+        screen.show(
+            [Line(f"task {task.id} is unfinished; `pullwright task watch {task.id}` goes on with it", "warning")]
+        )
+        return left.status
+    conclude(task, json=json)
+    return exit_status(task)
+
+
+def conclude(task: Task, *, json: bool) -> None:
+    """Print what a task came to."""
+    if json:
+        answer_json(TaskView.of(task).model_dump(mode="json"))
+    else:
+        answer(summary(task))
+
+
+def hand_over(home: Path, task: Task, *, json: bool) -> int:
+    """Leave the task to a worker in the background and say how to look after it."""
+    leave_worker(home)
+    if json:
+        answer_json(TaskView.of(task).model_dump(mode="json"))
+    else:
+        answer([Line(f"task {task.id} is worked on in the background"), *summary(task)[-3:]])
+    return 0

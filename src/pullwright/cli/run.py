@@ -1,0 +1,108 @@
+"""`run`: hand in a task and follow it to its pull request."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from pullwright.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from pullwright.flow.desk import Order
+
+
+def run(
+    task: str,
+    /,
+    *,
+    repo: str = ".",
+    base: str | None = None,
+    with_changes: bool = False,
+    attempts: int | None = None,
+    engine: list[str] | None = None,
+    model: list[str] | None = None,
+    check: str | None = None,
+    setup: str | None = None,
+    allow_host: list[str] | None = None,
+    max_cost: float | None = None,
+    max_minutes: float | None = None,
+    ask: bool = False,
+    background: Annotated[bool, Parameter(name="--no-wait", negative=())] = False,
+    json: bool = False,
+) -> int:
+    """Hand in a task and follow it to its pull request.
+
+    Ctrl-C cancels the task. Exit status: 0 a ready pull request (with --ask: an answer), 3 no ready change, the reason
+    is printed and a draft may exist, 2 wrong usage, 1 a fault of the platform, 130 cancelled.
+
+    Args:
+        task: What is to be done, in your own words.
+        repo: The repository: a path on disk or a URL.
+        base: The branch, tag or commit to start from; the repository's HEAD if not given.
+        with_changes: Take the uncommitted changes of the working tree along.
+        attempts: How many attempts to make; the best by verdict, then size, is delivered.
+        engine: Who makes them: native, repair or acp:NAME; may be given more than once. The default is native where a
+            model is configured, else repair.
+        model: The model, PROVIDER:NAME; may be given more than once.
+        check: The command that runs the tests, instead of what is detected.
+        setup: The command that installs what the repository needs, instead of what is detected.
+        allow_host: A host that the agent may reach.
+        max_cost: End an attempt that has cost this many US dollars.
+        max_minutes: End an attempt after this many minutes.
+        ask: Answer a question about the repository, changing nothing.
+        background: Hand it in and return; a worker in the background does it.
+        json: Print the task as JSON on standard output.
+    """
+    if allow_host:
+        raise UsageError(
+            "--allow-host: internet access for agents is not available in this version; leave the option out. The "
+            "setup command may use the internet"
+        )
+    if not task.strip():
+        raise UsageError("the task is empty: say what is to be done")
+    from pullwright.domain.limits import AttemptLimits
+    from pullwright.flow.desk import Order
+
+    for name, value in (("--max-cost", max_cost), ("--max-minutes", max_minutes), ("--attempts", attempts)):
+        if value is not None and not value > 0:
+            raise UsageError(f"{name} takes a number above 0, not {value}")
+    limits = {"cost": max_cost} | ({} if max_minutes is None else {"minutes": max_minutes})
+    order = Order(
+        prompt=task,
+        repository=repo,
+        cwd=Path.cwd(),
+        base=base,
+        with_changes=with_changes,
+        attempts=attempts or 1,
+        engines=tuple(engine or ()),
+        models=tuple(model or ()),
+        check=check,
+        setup=setup,
+        ask=ask,
+        limits=AttemptLimits.model_validate(limits),
+    )
+    return asyncio.run(_run(order, background=background, json=json))
+
+
+async def _run(order: Order, *, background: bool, json: bool) -> int:
+    from pullwright.cli.follow import hand_over, see_to_the_end
+    from pullwright.cli.house import opened_platform
+    from pullwright.cli.screen import Screen
+    from pullwright.cli.story import Line
+    from pullwright.cli.words import first_line, shown
+    from pullwright.flow import desk
+
+    screen = Screen()
+    async with opened_platform() as platform:
+        with screen.moving():
+            task = await desk.submit(platform, order, screen.step)
+        where = f"{task.request.repository.name} at {task.request.base_commit[:12]}"
+        screen.show(
+            [Line(f"task {task.id}  {first_line(task.request.prompt)}", "head"), Line(f"        {shown(where)}")]
+        )
+        if background:
+            return hand_over(platform.settings.home, task, json=json)
+        return await see_to_the_end(platform, task, screen, cancels=True, json=json)

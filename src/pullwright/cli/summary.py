@@ -1,0 +1,135 @@
+"""What a task came to, and the exit status of it."""
+
+from datetime import UTC, datetime
+
+from pullwright.cli.story import Line, Style
+from pullwright.cli.words import count, cut, duration, first_line, shown
+from pullwright.domain.task import Attempt, State, Task
+
+READY, FAULT, NOT_READY, CANCELLED = 0, 1, 3, 130
+
+PLATFORM_FAULT = "fault of the platform:"
+"""How the reason begins where a task failed through no doing of its own."""
+
+
+def exit_status(task: Task) -> int:
+    """What a script learns: 0 only for a pull request that is no draft, or an answer."""
+    if task.state is State.CANCELLED:
+        return CANCELLED
+    if task.state is State.DONE:
+        ready = task.answer is not None or (task.pull_request is not None and not task.pull_request.draft)
+        return READY if ready else NOT_READY
+    return FAULT if (task.reason or "").startswith(PLATFORM_FAULT) else NOT_READY
+
+
+def summary(task: Task) -> list[Line]:
+    """How it ended, what is there now, and what to do next."""
+    lines = [Line("")]
+    if task.answer is not None:
+        lines += [Line(line) for line in shown(task.answer).splitlines()]
+        return [*lines, Line(""), *_next(task)]
+    pull = task.pull_request
+    if pull is None:
+        style: Style = "warning" if task.state is State.CANCELLED else "bad"
+        head = {State.CANCELLED: "cancelled", State.FAILED: "no ready change"}.get(task.state, str(task.state))
+        lines.append(Line(head, style))
+        lines += [Line(f"  {shown(line)}") for line in (task.reason or "").splitlines()[:20]]
+        return [*lines, *_next(task)]
+    if pull.draft:
+        lines += [
+            Line("no ready change; a draft is offered", "warning"),
+            Line(f"  {first_line(task.reason or '', 300)}"),
+        ]
+    else:
+        lines += [Line("a pull request is ready", "good"), Line(f"  {first_line(task.reason or '', 300)}")]
+    lines.append(Line(f"  #{pull.number} on {shown(pull.forge)}, branch {shown(pull.branch)} at {pull.head[:12]}"))
+    if pull.url and not pull.url.startswith("/"):
+        lines.append(Line(f"  {shown(pull.url)}"))
+    chosen = next((attempt for attempt in task.attempts if attempt.id == task.chosen), None)
+    if chosen:
+        lines.append(Line(f"  {_size(chosen)}, {duration(chosen.seconds)}{_spent(chosen)}"))
+        lines += [Line(f"  {shown(line)}") for line in (chosen.summary or "").strip().splitlines()[:12]]
+    return [*lines, *_next(task)]
+
+
+def _size(attempt: Attempt) -> str:
+    return f"{count(attempt.files_changed, 'file')}, +{attempt.insertions} -{attempt.deletions}"
+
+
+def _spent(attempt: Attempt) -> str:
+    usage = attempt.usage
+    if not usage.requests:
+        return ""
+    cost = f", ${usage.cost:.4f}" if usage.cost is not None else ""
+    return f", {count(usage.requests, 'request')}, {usage.input_tokens + usage.output_tokens:,} tokens{cost}"
+
+
+def _next(task: Task) -> list[Line]:
+    """Commands to go on with."""
+    commands: list[tuple[str, str]] = []
+    if any(attempt.head for attempt in task.attempts):
+        commands += [("task diff", "the change"), ("task apply", "put it on your working tree")]
+    if task.attempts:
+        commands.append(("task log", "everything that happened"))
+    if not task.state.final:
+        commands = [("task watch", "go on with it"), ("task cancel", "stop it")]
+    elif task.state is not State.DONE:
+        commands.append(("task retry", "try once more"))
+    return [Line(""), *(Line(f"  pullwright {command} {task.id:<12} {text}", "dim") for command, text in commands)]
+
+
+def table_rows(tasks: list[Task], at: datetime | None = None) -> list[tuple[str, ...]]:
+    """One row per task: id, state, age, verdict, result, prompt."""
+    moment = at or datetime.now(UTC)
+    rows: list[tuple[str, ...]] = []
+    for task in tasks:
+        best = next((attempt for attempt in task.attempts if attempt.id == task.chosen), None)
+        verdict = str(best.receipt.verdict) if best and best.receipt else ""
+        state = f"{task.state} ({shown(task.waiting_for)})" if task.waiting_for else str(task.state)
+        result = ""
+        if task.pull_request:
+            result = f"{'draft' if task.pull_request.draft else 'pull request'} #{task.pull_request.number}"
+        elif task.state.final:
+            result = first_line(task.reason or "", 40)
+        age = duration(max((moment - task.created).total_seconds(), 0.0))
+        where = shown(task.request.repository.name)
+        rows.append((task.id, state, age, where, verdict, result, cut(first_line(task.request.prompt, 60), 60)))
+    return rows
+
+
+def task_lines(task: Task) -> list[Line]:
+    """`task show`: the task, its attempts side by side, and how it ended."""
+    request = task.request
+    taken = " with uncommitted changes" if request.changes_taken else ""
+    base = f"{request.base or 'HEAD'} = {request.base_commit[:12]}{taken}"
+    lines = [
+        Line(f"task {task.id}  {task.state}{f' for {shown(task.waiting_for)}' if task.waiting_for else ''}", "head"),
+        *(Line(f"  {shown(line)}") for line in request.prompt.splitlines()),
+        Line(f"  repository {shown(request.repository.location)} at {shown(base)}", "dim"),
+        Line(f"  created {task.created.astimezone():%Y-%m-%d %H:%M:%S}", "dim"),
+    ]
+    for attempt in task.attempts:
+        mark = "*" if attempt.id == task.chosen else " "
+        model = f" {shown(attempt.model)}" if attempt.model else ""
+        lines.append(Line(f"{mark} {attempt.id}  {shown(attempt.engine)}{model}  {attempt.state}"))
+        if attempt.head:
+            lines.append(Line(f"    {_size(attempt)}, {duration(attempt.seconds)}{_spent(attempt)}", "dim"))
+        if attempt.reason:
+            lines.append(Line(f"    {first_line(attempt.reason, 300)}"))
+    return lines + (summary(task) if task.state.final else _next(task))
+
+
+def patch_lines(patch: bytes) -> list[Line]:
+    """A patch for a terminal: coloured, and nothing in it can steer the terminal."""
+    lines = []
+    header = True
+    for raw in patch.decode(errors="replace").split("\n"):
+        line = raw.removesuffix("\r")
+        header = (header and not line.startswith("@@")) or line.startswith("diff --git ")
+        style: Style = "plain"
+        if header or line.startswith("@@"):
+            style = "head" if header else "dim"
+        elif line.startswith(("+", "-")):
+            style = "good" if line.startswith("+") else "bad"
+        lines.append(Line(shown(line), style))
+    return lines[:-1] if lines and not lines[-1].text else lines

@@ -1,0 +1,260 @@
+"""`task list|show|watch|diff|log|apply|message|cancel|retry`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from pullwright.domain.task import Task
+    from pullwright.flow.platform import Platform
+
+app = App(name="task", help="Look at tasks and steer them. An ID may be shortened to its first letters.")
+
+Background = Annotated[bool, Parameter(name="--no-wait", negative=())]
+
+
+@app.command(name="list", sort_key=0)
+def list_tasks(*, limit: int = 100, json: bool = False) -> int:
+    """List the newest tasks.
+
+    Args:
+        limit: How many.
+        json: Print them as a JSON array.
+    """
+
+    async def perform() -> int:
+        from pullwright.cli.house import opened_record
+        from pullwright.cli.screen import answer, answer_json, answer_table
+        from pullwright.cli.story import Line
+        from pullwright.cli.summary import table_rows
+        from pullwright.domain.contract import TaskView
+
+        async with opened_record() as record:
+            tasks = await record.tasks(max(limit, 0))
+        if json:
+            answer_json([TaskView.of(task).model_dump(mode="json") for task in tasks])
+        elif tasks:
+            answer_table(("ID", "STATE", "AGE", "REPOSITORY", "VERDICT", "RESULT", "TASK"), table_rows(tasks))
+        else:
+            answer([Line('no tasks yet; `pullwright run "TASK" --repo PATH` hands in the first')])
+        return 0
+
+    return asyncio.run(perform())
+
+
+@app.command(sort_key=1)
+def show(task_id: str, /, *, json: bool = False) -> int:
+    """Show a task, its attempts and what it came to.
+
+    Args:
+        task_id: The task.
+        json: Print it as JSON.
+    """
+
+    async def perform() -> int:
+        from pullwright.cli.house import opened_record
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.cli.summary import task_lines
+        from pullwright.domain.contract import TaskView
+
+        async with opened_record() as record:
+            task = await record.task(task_id)
+        if json:
+            answer_json(TaskView.of(task).model_dump(mode="json"))
+        else:
+            answer(task_lines(task))
+        return 0
+
+    return asyncio.run(perform())
+
+
+@app.command(sort_key=2)
+def watch(task_id: str, /, *, json: bool = False) -> int:
+    """Follow a task to its end; go on with it where nobody else does. Ctrl-C ends the watching, not the task.
+
+    The exit status is that of `run`.
+
+    Args:
+        task_id: The task.
+        json: Print the task as JSON once it has ended.
+    """
+
+    async def perform(platform: Platform) -> int:
+        return await _see(platform, await platform.record.task(task_id), json=json)
+
+    return _with_platform(perform)
+
+
+@app.command(sort_key=3)
+def diff(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> int:
+    """Print the change as a patch that `git apply` takes.
+
+    Args:
+        task_id: The task.
+        attempt: Which attempt's change, counted from 1; the delivered one if not given.
+        json: Print it as a JSON object with the key `patch`.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.cli.summary import patch_lines
+        from pullwright.flow import desk
+
+        patch = await desk.change_patch(platform, task_id, attempt)
+        if json:
+            answer_json({"patch": patch.decode(errors="surrogateescape")})
+        elif sys.stdout.isatty():
+            answer(patch_lines(patch))
+        else:
+            sys.stdout.buffer.write(patch)
+        return 0
+
+    return _with_platform(perform)
+
+
+@app.command(sort_key=4)
+def log(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> int:
+    """Print everything that happened.
+
+    Args:
+        task_id: The task.
+        attempt: Only this attempt's log, counted from 1.
+        json: Print the events as they are recorded, one JSON object a line.
+    """
+
+    async def perform() -> int:
+        from pullwright.cli.house import opened_record
+        from pullwright.cli.screen import answer
+        from pullwright.cli.transcript import transcript
+        from pullwright.domain.errors import UsageError
+
+        async with opened_record() as record:
+            task = await record.task(task_id)
+            events = await record.task_events(task.id)
+        if attempt is not None:
+            wanted = [one.id for one in task.attempts if one.ordinal == attempt]
+            if not wanted:
+                raise UsageError(f"task {task.id} has no attempt {attempt}; it has {len(task.attempts)}")
+            events = [recorded for recorded in events if recorded.log in wanted]
+        if json:
+            for recorded in events:
+                sys.stdout.write(recorded.model_dump_json() + "\n")
+        else:
+            answer(transcript(task, events))
+        return 0
+
+    return asyncio.run(perform())
+
+
+@app.command(sort_key=5)
+def apply(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> int:
+    """Put the change on the working tree of the repository. Nothing of yours is overwritten.
+
+    Args:
+        task_id: The task.
+        attempt: Which attempt's change, counted from 1; the delivered one if not given.
+        json: Print the changed paths as a JSON object with the key `paths`.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.cli.story import Line
+        from pullwright.cli.words import count, shown
+        from pullwright.flow import desk
+
+        paths = await desk.apply(platform, task_id, attempt)
+        if json:
+            answer_json({"paths": paths})
+        else:
+            answer([Line(f"applied to {count(len(paths), 'file')}"), *(Line(f"  {shown(path)}") for path in paths)])
+        return 0
+
+    return _with_platform(perform)
+
+
+@app.command(sort_key=6)
+def message(task_id: str, text: str, /, *, background: Background = False, json: bool = False) -> int:
+    """Say something to the agent, then follow the task. A task that has ended is taken up again.
+
+    Args:
+        task_id: The task.
+        text: What it should know or do.
+        background: Do not follow; a worker in the background does it.
+        json: Print the task as JSON on standard output.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.flow import desk
+
+        return await _see(platform, await desk.message(platform, task_id, text), background=background, json=json)
+
+    return _with_platform(perform)
+
+
+@app.command(sort_key=7)
+def cancel(task_id: str, /, *, json: bool = False) -> int:
+    """Stop a task. What its attempts have done so far stays in the record.
+
+    Args:
+        task_id: The task.
+        json: Print the task as JSON on standard output.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.follow import conclude, see_through
+        from pullwright.cli.screen import Screen
+        from pullwright.flow import desk
+
+        task = await desk.cancel(platform, task_id)
+        # A worker that runs stops it; where none does, this process is the worker.
+        conclude(await see_through(platform, task, Screen(), cancels=False, news=True), json=json)
+        return 0
+
+    return _with_platform(perform)
+
+
+@app.command(sort_key=8)
+def retry(task_id: str, /, *, background: Background = False, json: bool = False) -> int:
+    """Hand the same task in once more, from the same base, and follow it.
+
+    Args:
+        task_id: The task.
+        background: Do not follow; a worker in the background does it.
+        json: Print the task as JSON on standard output.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.flow import desk
+
+        again = await desk.retry(platform, task_id)
+        return await _see(platform, again, background=background, json=json, cancels=True)
+
+    return _with_platform(perform)
+
+
+async def _see(platform: Platform, task: Task, *, json: bool, background: bool = False, cancels: bool = False) -> int:
+    from pullwright.cli.follow import hand_over, see_to_the_end
+    from pullwright.cli.screen import Screen
+    from pullwright.cli.story import Line
+    from pullwright.cli.words import first_line
+
+    screen = Screen()
+    screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
+    if background:
+        return hand_over(platform.settings.home, task, json=json)
+    return await see_to_the_end(platform, task, screen, cancels=cancels, json=json)
+
+
+def _with_platform(perform: Callable[[Platform], Awaitable[int]]) -> int:
+    async def opened() -> int:
+        from pullwright.cli.house import opened_platform
+
+        async with opened_platform() as platform:
+            return await perform(platform)
+
+    return asyncio.run(opened())

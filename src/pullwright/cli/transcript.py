@@ -1,0 +1,66 @@
+"""An attempt's log, readable: everything, in order, with what the lines of a run leave out."""
+
+from collections.abc import Iterator
+
+from pullwright.cli.story import Line, Story
+from pullwright.cli.words import shown
+from pullwright.domain.task import Task
+from pullwright.domain.transcript import (
+    Checkpointed,
+    EngineNoted,
+    ModelAsked,
+    ModelSaid,
+    Moved,
+    Noticed,
+    Progressed,
+    Recorded,
+    ToolCalled,
+    ToolReturned,
+    TurnEnded,
+)
+
+
+def transcript(task: Task, events: list[Recorded]) -> Iterator[Line]:
+    """The lines of a task's log and its attempts' logs, told whole."""
+    story = Story(task, alone=False)
+    for recorded in events:
+        lines = story.tell(recorded)
+        if isinstance(recorded.event, Moved) and recorded.event.state.final:
+            lines = [
+                Line(f"        {recorded.log} {recorded.event.state}: {shown(recorded.event.reason or '')}", "head")
+            ]
+        yield from lines
+        yield from _whole(recorded)
+
+
+def _whole(recorded: Recorded) -> Iterator[Line]:
+    """What the one line of an event left out."""
+    match recorded.event:
+        case ModelAsked(turn=turn, model=model, request=request):
+            yield Line(f"        turn {turn}: asked {shown(model)}, {request.size:,} bytes", "dim")
+        case ModelSaid(text=text) | TurnEnded(text=text):
+            yield from _block(text, "plain")
+        case ToolCalled(arguments=arguments):
+            for name, value in arguments.items():
+                if isinstance(value, str) and "\n" in value.strip():
+                    yield Line(f"          {shown(name)}:", "dim")
+                    yield from _block(value, "dim")
+        case ToolReturned(output=output):
+            yield from _block(output.text, "dim")
+        case EngineNoted(data=data) if data:
+            yield from _block(", ".join(f"{name}={value}" for name, value in data.items()), "dim")
+        case Checkpointed(turn=turn, commit=commit):
+            yield Line(f"        checkpoint of turn {turn}: {commit[:12]}", "dim")
+        case Noticed(text=text) if text.lstrip().startswith("Traceback"):
+            yield from _block(text, "warning")
+        case Progressed(step=step, text=text):
+            yield Line(f"        {shown(step)}: {shown(text)}", "dim")
+        case _:
+            return
+
+
+def _block(text: str, style: str) -> Iterator[Line]:
+    lines = shown(text).splitlines()
+    if len(lines) > 1 or style == "dim":
+        for line in lines:
+            yield Line(f"          | {line}", "dim" if style == "dim" else "plain")
