@@ -1,0 +1,105 @@
+"""A candidate edit, and every candidate for one function."""
+
+from __future__ import annotations
+
+import ast
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
+
+from .shape import Shape
+from .source import Edit, Unit
+
+_TIGHT = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Attribute, ast.Starred, ast.Await, ast.IfExp)
+
+
+class Candidate(NamedTuple):
+    """One small edit of one function."""
+
+    unit: Unit
+    edits: Tuple[Edit, ...]
+    rule: str  # which kind of edit, in words
+    prior: float  # how likely this kind of edit is, before anything is known of the bug
+    line: int  # the line it is about
+
+    @property
+    def key(self) -> Tuple[str, Tuple[Edit, ...]]:
+        """What makes two candidates the same."""
+        return (self.unit.file.path, self.edits)
+
+
+Found = Iterator[Tuple[float, str, ast.AST, Tuple[Edit, ...]]]
+
+
+def replace(shape: Shape, node: ast.AST, text: str, compound: bool = True) -> Tuple[Edit, ...]:
+    """An expression's text replaced, in parentheses where the place asks for them."""
+    start, end = shape.file.span(node)
+    if compound and _needs_parentheses(shape, node, start, end):
+        text = "(" + text + ")"
+    return (Edit(start, end, text),)
+
+
+def _needs_parentheses(shape: Shape, node: ast.AST, start: int, end: int) -> bool:
+    parent, field = shape.parents.get(node, (None, ""))
+    tight = isinstance(parent, (*_TIGHT, ast.BoolOp)) or (
+        isinstance(parent, (ast.Call, ast.Subscript)) and field in ("func", "value")
+    )
+    if isinstance(parent, ast.comprehension):
+        tight = field in ("ifs", "iter")
+    if not tight:
+        return False
+    data = shape.file.data
+    return not (data[start - 1 : start] == b"(" and data[end : end + 1] == b")" and not isinstance(parent, ast.Call))
+
+
+def compound_text(node: ast.AST) -> bool:
+    """Whether an expression, put into another, may need parentheses around it."""
+    return isinstance(node, (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.Await, ast.Yield))
+
+
+def operand(shape: Shape, node: ast.AST) -> str:
+    """An expression's text, fit to stand beside an operator."""
+    text = shape.file.source(node)
+    return "(" + text + ")" if compound_text(node) else text
+
+
+def between(shape: Shape, left: ast.AST, right: ast.AST, old: Tuple[str, ...], new: str) -> Tuple[Edit, ...]:
+    """The operator between two expressions replaced; nothing where it cannot be found for sure."""
+    start, end = shape.file.span(left)[1], shape.file.span(right)[0]
+    gap = shape.file.data[start:end].decode("utf-8")
+    if "#" in gap:
+        return ()
+    for text in old:
+        at = gap.find(text)
+        if at >= 0:
+            offset = start + len(gap[:at].encode())
+            return (Edit(offset, offset + len(text), new),)
+    return ()
+
+
+def candidates(unit: Unit, types: Dict[str, List[str]]) -> List[Candidate]:
+    """Every edit that the rules know for a function, each once, under its highest prior."""
+    from .expressions import RULES as EXPRESSIONS
+    from .replacements import RULES as REPLACEMENTS
+    from .statements import RULES as STATEMENTS
+
+    shape = Shape(unit, types)
+    best: Dict[object, Candidate] = {}
+    for rule in (*EXPRESSIONS, *REPLACEMENTS, *STATEMENTS):
+        for prior, words, node, edits in rule(shape):
+            if not edits or prior <= 0:
+                continue
+            found = Candidate(unit, edits, words, prior, getattr(node, "lineno", unit.first))
+            known = best.get(found.key)
+            if known is None or known.prior < prior:
+                best[found.key] = found
+    return list(best.values())
+
+
+def ordered(found: Iterable[Candidate], suspicion: Dict[Tuple[str, int], float]) -> List[Candidate]:
+    """Candidates by prior and suspicion of their line, ties in the order of the file."""
+    weighed = []
+    for candidate in found:
+        path = candidate.unit.file.path
+        weight = candidate.prior * (suspicion.get((path, candidate.line), 0.0) + 0.02)
+        weighed.append((-weight, path, candidate.line, candidate.edits, candidate))
+    weighed.sort(key=lambda item: item[:4])
+    return [item[4] for item in weighed]
