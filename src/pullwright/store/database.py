@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 30
 _THREADS = 4
+_UNIQUE_VIOLATION = "23505"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+_TRIES = 100  # each failed one means that another worker's write went through
 _MIGRATION_LOCK = 0x70756C6C  # any number, the same everywhere: the key of Postgres's advisory lock
 
 
@@ -65,16 +67,15 @@ class Database:
         self.engine.dispose()
 
     def _transact(self, write: bool, work: Callable[[Connection], T]) -> T:
-        tries = 3 if write else 1
         with answering(self.home, self.engine), self._turnstile if write else contextlib.nullcontext():
-            while True:
-                tries -= 1
+            for rest in reversed(range(_TRIES)):
                 try:
                     with _begin(self.engine, write) as connection:
                         return work(connection)
-                except IntegrityError:
-                    if not tries:
+                except IntegrityError as error:
+                    if not rest or getattr(error.orig, "sqlstate", "") != _UNIQUE_VIOLATION:
                         raise
+            raise AssertionError("the last try returns or raises")
 
 
 @contextlib.contextmanager
