@@ -46,8 +46,16 @@ class Database:
         return await self.off_loop(lambda: self._transact(False, lambda c: query(c, *args, **kwargs)))
 
     async def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a query answers once all that it changed is on the disk; where it raises, nothing has changed."""
-        return await self.off_loop(lambda: self._transact(True, lambda c: query(c, *args, **kwargs)))
+        """What a query answers once all that it changed is on the disk; where it raises, nothing has changed.
+
+        A caller that is cancelled is let go once the write is through, so that what it writes next comes after it.
+        """
+        job = asyncio.ensure_future(self.off_loop(lambda: self._transact(True, lambda c: query(c, *args, **kwargs))))
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            await asyncio.gather(job, return_exceptions=True)
+            raise
 
     def off_loop(self, work: Callable[[], T]) -> Awaitable[T]:
         """Run blocking work on one of the record's own threads."""
