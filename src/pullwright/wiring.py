@@ -38,8 +38,8 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
 
         return NativeEngine(await open_model(settings.model, model))
 
-    def forge(_: RepositoryRef) -> Forge:
-        return LocalForge(record, repositories)
+    def forge(repository: RepositoryRef) -> Forge:
+        return LocalForge(record, repositories, repository)
 
     try:
         yield Platform(

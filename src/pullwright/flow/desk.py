@@ -191,7 +191,9 @@ async def apply(platform: Platform, task_id: str, attempt: int | None = None) ->
 async def findings(platform: Platform) -> list[Finding]:
     """What this machine offers: sandbox, limits, git, models; with the remedy for what is missing."""
     found = await platform.sandboxes.findings()
-    found.append(await platform.repositories.finding())
+    version = await platform.repositories.git_version()
+    git_remedy = "" if version else "install git (Debian package git)"
+    found.append(Finding("git", version is not None, version or "not found", git_remedy))
     model = platform.default_model()
     if model is None:
         found.append(

@@ -81,6 +81,7 @@ async def deliver_change(shift: Shift, task_id: str) -> None:
     title, body = title_and_body(request, attempt, change, attempt.receipt)
     proposal = Proposal(
         task=task_id,
+        attempt=attempt.id,
         branch=f"pullwright/{task_id}",
         base=await store.branch_of(request.base) or request.base_commit,
         commit=attempt.head,
