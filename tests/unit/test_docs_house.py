@@ -80,9 +80,8 @@ def test_every_package_lists_its_files() -> None:
         if init.parent == PACKAGE:
             continue
         said = ast.get_docstring(ast.parse(init.read_text())) or ""
-        for path in init.parent.iterdir():
-            if path.suffix in {".py", ".c", ".h", ".sh"} and path.name != "__init__.py" and path.name not in said:
-                missing.append(path.relative_to(PACKAGE).as_posix())
+        files = [path for path in init.parent.iterdir() if path.suffix in {".py", ".c", ".h", ".sh"} and path != init]
+        missing += [path.relative_to(PACKAGE).as_posix() for path in files if path.name not in said]
     assert missing == []
 
 
@@ -117,9 +116,9 @@ def test_every_link_in_the_pages_leads_somewhere() -> None:
         *(ROOT / "docs").rglob("*.md"),
         ROOT / "tests/e2e/README.md",
     ]:
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
-            if "://" not in target and not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
+        links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+        local = [target for target in links if "://" not in target]
+        broken += [f"{page.name}: {target}" for target in local if not (page.parent / target).exists()]
     assert broken == []
 
 
