@@ -1,6 +1,7 @@
 """The repair worker: runs inside a sandbox with the repository's own Python (3.8 and up) and pytest, nothing else.
 
 - `worker.py`: the command: reads a job, does it, tells what it found in lines of JSON.
+- `ruff.toml`: lint rules for Python 3.8.
 - `channel.py`: the lines of JSON, on a descriptor that tests cannot print on.
 - `source.py`: source text, the functions in it, which files may be edited.
 - `shape.py`: what one function consists of: its names, expressions, statements, blocks.
@@ -14,5 +15,6 @@
 - `survey.py`: which tests fail, which lines they run, which lines are suspicious.
 - `children.py`: forked children with limits of time and memory.
 - `search.py`: candidates validated, best first, many to a forked child.
+- `report.py`: a pytest plugin that writes down each outcome of an ordinary run.
 - `tidy.py`: edits put into files, and what tests left in the workspace removed.
 """

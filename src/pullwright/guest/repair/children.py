@@ -8,7 +8,7 @@ import resource
 import select
 import signal
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator
 
 _MEMORY = 2 * 1024**3  # bytes a child may take on top of what its parent has
 _LONGEST = 4 * 1024 * 1024  # bytes of lines that one child may write
@@ -34,7 +34,7 @@ class Child:
         self.descriptor = reading
         self.heard = time.monotonic()
 
-    def lines(self) -> List[Dict[str, Any]]:
+    def lines(self) -> list[dict[str, Any]]:
         """What it has written by now; sets `ended` at its end."""
         data = os.read(self.descriptor, 65536)
         self.heard = time.monotonic()
@@ -73,7 +73,7 @@ def _be_child(act: Callable[[Tell], None], writing: int) -> None:
         os.setpgid(0, 0)
         _limit_memory()
 
-        def tell(value: Dict[str, Any]) -> None:
+        def tell(value: dict[str, Any]) -> None:
             line = json.dumps(value).encode() + b"\n"
             while line:
                 line = line[os.write(writing, line) :]
@@ -96,7 +96,7 @@ def _limit_memory() -> None:
         return
 
 
-def listen(children: List[Child], seconds: float) -> Iterator[Tuple[Child, Optional[Dict[str, Any]]]]:
+def listen(children: list[Child], seconds: float) -> Iterator[tuple[Child, dict[str, Any] | None]]:
     """What any of them wrote within some seconds, as (child, line); (child, None) at a child's end."""
     alive = {child.descriptor: child for child in children if not child.ended}
     if not alive:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
+import re
+from typing import Iterable, Iterator, NamedTuple, Tuple
 
 from .shape import Shape
 from .source import Edit, Unit
@@ -15,13 +16,13 @@ class Candidate(NamedTuple):
     """One small edit of one function."""
 
     unit: Unit
-    edits: Tuple[Edit, ...]
+    edits: tuple[Edit, ...]
     rule: str  # which kind of edit, in words
     prior: float  # how likely this kind of edit is, before anything is known of the bug
     line: int  # the line it is about
 
     @property
-    def key(self) -> Tuple[str, Tuple[Edit, ...]]:
+    def key(self) -> tuple[str, tuple[Edit, ...]]:
         """What makes two candidates the same."""
         return (self.unit.file.path, self.edits)
 
@@ -29,10 +30,10 @@ class Candidate(NamedTuple):
 Found = Iterator[Tuple[float, str, ast.AST, Tuple[Edit, ...]]]
 
 
-def replace(shape: Shape, node: ast.AST, text: str, compound: bool = True) -> Tuple[Edit, ...]:
+def replace(shape: Shape, node: ast.AST, text: str, compound: bool = True) -> tuple[Edit, ...]:
     """An expression's text replaced, in parentheses where the place asks for them."""
     start, end = shape.file.span(node)
-    if compound and _needs_parentheses(shape, node, start, end):
+    if compound and not re.fullmatch(r"[\w.]+", text) and _needs_parentheses(shape, node, start, end):
         text = "(" + text + ")"
     return (Edit(start, end, text),)
 
@@ -52,7 +53,9 @@ def _needs_parentheses(shape: Shape, node: ast.AST, start: int, end: int) -> boo
 
 def compound_text(node: ast.AST) -> bool:
     """Whether an expression, put into another, may need parentheses around it."""
-    return isinstance(node, (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.Await, ast.Yield))
+    return isinstance(
+        node, (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.Await, ast.Yield)
+    )
 
 
 def operand(shape: Shape, node: ast.AST) -> str:
@@ -61,7 +64,7 @@ def operand(shape: Shape, node: ast.AST) -> str:
     return "(" + text + ")" if compound_text(node) else text
 
 
-def between(shape: Shape, left: ast.AST, right: ast.AST, old: Tuple[str, ...], new: str) -> Tuple[Edit, ...]:
+def between(shape: Shape, left: ast.AST, right: ast.AST, old: tuple[str, ...], new: str) -> tuple[Edit, ...]:
     """The operator between two expressions replaced; nothing where it cannot be found for sure."""
     start, end = shape.file.span(left)[1], shape.file.span(right)[0]
     gap = shape.file.data[start:end].decode("utf-8")
@@ -75,14 +78,14 @@ def between(shape: Shape, left: ast.AST, right: ast.AST, old: Tuple[str, ...], n
     return ()
 
 
-def candidates(unit: Unit, types: Dict[str, List[str]]) -> List[Candidate]:
+def candidates(unit: Unit, types: dict[str, list[str]]) -> list[Candidate]:
     """Every edit that the rules know for a function, each once, under its highest prior."""
     from .expressions import RULES as EXPRESSIONS
     from .replacements import RULES as REPLACEMENTS
     from .statements import RULES as STATEMENTS
 
     shape = Shape(unit, types)
-    best: Dict[object, Candidate] = {}
+    best: dict[object, Candidate] = {}
     for rule in (*EXPRESSIONS, *REPLACEMENTS, *STATEMENTS):
         for prior, words, node, edits in rule(shape):
             if not edits or prior <= 0:
@@ -94,7 +97,7 @@ def candidates(unit: Unit, types: Dict[str, List[str]]) -> List[Candidate]:
     return list(best.values())
 
 
-def ordered(found: Iterable[Candidate], suspicion: Dict[Tuple[str, int], float]) -> List[Candidate]:
+def ordered(found: Iterable[Candidate], suspicion: dict[tuple[str, int], float]) -> list[Candidate]:
     """Candidates by prior and suspicion of their line, ties in the order of the file."""
     weighed = []
     for candidate in found:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import difflib
-from typing import Dict, List, Tuple
 
 from .edits import Found, between, compound_text, operand, replace
-from .shape import Shape
+from .shape import Shape, subscript
 from .source import Edit
 
-_COMPARE: Dict[type, Tuple[Tuple[str, ...], Tuple[Tuple[str, float], ...]]] = {
+_COMPARE: dict[type, tuple[tuple[str, ...], tuple[tuple[str, float], ...]]] = {
     ast.Lt: (("<",), (("<=", 1.0), (">", 0.5), (">=", 0.4), ("!=", 0.1))),
     ast.LtE: (("<=",), (("<", 1.0), (">=", 0.4), (">", 0.4), ("==", 0.1))),
     ast.Gt: ((">",), ((">=", 1.0), ("<", 0.5), ("<=", 0.4), ("!=", 0.1))),
@@ -22,7 +21,7 @@ _COMPARE: Dict[type, Tuple[Tuple[str, ...], Tuple[Tuple[str, float], ...]]] = {
     ast.Is: (("is",), (("is not", 0.6), ("==", 0.4))),
     ast.IsNot: (("is not",), (("is", 0.6), ("!=", 0.4))),
 }
-_BINARY: Dict[type, Tuple[str, Tuple[Tuple[str, float], ...]]] = {
+_BINARY: dict[type, tuple[str, tuple[tuple[str, float], ...]]] = {
     ast.Add: ("+", (("-", 0.7), ("*", 0.2), ("|", 0.05))),
     ast.Sub: ("-", (("+", 0.7), ("/", 0.05), ("%", 0.05))),
     ast.Mult: ("*", (("/", 0.3), ("+", 0.3), ("**", 0.3), ("//", 0.2))),
@@ -81,7 +80,7 @@ def comparisons(shape: Shape) -> Found:
 
 
 def _bound_moved(
-    shape: Shape, node: ast.Compare, left: ast.AST, right: ast.AST, old: Tuple[str, ...], news: List[str]
+    shape: Shape, node: ast.Compare, left: ast.AST, right: ast.AST, old: tuple[str, ...], news: list[str]
 ) -> Found:
     if not (isinstance(right, ast.Constant) and type(right.value) is int):
         return
@@ -100,7 +99,12 @@ def operators(shape: Shape) -> Found:
             for new, prior in news:
                 yield prior, "another operator", node, between(shape, node.left, node.right, (old,), new)
             for side in (node.left, node.right):
-                yield 0.35, "an operand left out", node, replace(shape, node, shape.file.source(side), compound_text(side))
+                yield (
+                    0.35,
+                    "an operand left out",
+                    node,
+                    replace(shape, node, shape.file.source(side), compound_text(side)),
+                )
             if not isinstance(node.op, ast.Mult):
                 yield 0.45, "operands swapped", node, _swapped(shape, node.left, node.right)
         elif isinstance(node, ast.BoolOp):
@@ -111,7 +115,7 @@ def operators(shape: Shape) -> Found:
 
 def _boolean(shape: Shape, node: ast.BoolOp) -> Found:
     old, new = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
-    edits: Tuple[Edit, ...] = ()
+    edits: tuple[Edit, ...] = ()
     for left, right in [(node.values[at], node.values[at + 1]) for at in range(len(node.values) - 1)]:
         edits += between(shape, left, right, (old,), new)
     yield 0.7, "`%s` for `%s`" % (new, old), node, edits
@@ -136,13 +140,19 @@ def augmented(shape: Shape) -> Found:
             old, news = _BINARY[type(node.op)]
             for new, prior in news:
                 yield prior, "another operator", node, between(shape, node.target, node.value, (old + "=",), new + "=")
-            yield 0.3, "assignment in place of addition", node, between(
-                shape, node.target, node.value, (old + "=",), "="
+            yield (
+                0.3,
+                "assignment in place of addition",
+                node,
+                between(shape, node.target, node.value, (old + "=",), "="),
             )
         elif isinstance(node, ast.Assign) and len(node.targets) == 1:
             for new, prior in (("+=", 0.3), ("-=", 0.1), ("*=", 0.05), ("|=", 0.03)):
-                yield prior, "addition in place of assignment", node, between(
-                    shape, node.targets[0], node.value, ("=",), new
+                yield (
+                    prior,
+                    "addition in place of assignment",
+                    node,
+                    between(shape, node.targets[0], node.value, ("=",), new),
                 )
 
 
@@ -164,7 +174,17 @@ def constants(shape: Shape) -> Found:
 
 
 def _numbers(shape: Shape, node: ast.Constant, value: float) -> Found:
-    near = {value + 1: 0.6, value - 1: 0.6, 0: 0.3, 1: 0.3, -1: 0.15, -value: 0.2, 2: 0.1, value * 10: 0.1, value / 10: 0.1}
+    near = {
+        value + 1: 0.6,
+        value - 1: 0.6,
+        0: 0.3,
+        1: 0.3,
+        -1: 0.15,
+        -value: 0.2,
+        2: 0.1,
+        value * 10: 0.1,
+        value / 10: 0.1,
+    }
     near.update({value * 100: 0.05, value / 100: 0.05, value * 2: 0.05})
     seen = {value}
     for other, prior in near.items():
@@ -220,7 +240,12 @@ def conditions(shape: Shape) -> Found:
                 yield 0.2, "`is not None` in place of truth", node, replace(shape, node, name + " is not None")
                 continue
             used = 1.5 if any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node)) else 1.0
-            for words, prior in (("%s or not %s", 0.14), ("%s and %s", 0.14), ("%s or %s", 0.05), ("%s and not %s", 0.06)):
+            for words, prior in (
+                ("%s or not %s", 0.14),
+                ("%s and %s", 0.14),
+                ("%s or %s", 0.05),
+                ("%s and not %s", 0.06),
+            ):
                 yield prior * used, "a condition added", node, replace(shape, node, words % (both, name))
         yield from _none_guards(shape, node, both)
         yield from _sibling_conditions(shape, node, both)
@@ -229,7 +254,7 @@ def conditions(shape: Shape) -> Found:
 def _none_guards(shape: Shape, node: ast.expr, text: str) -> Found:
     seen = set()
     for part in ast.walk(node):
-        if isinstance(part, (ast.Attribute, ast.Subscript)) or (isinstance(part, ast.Name)):
+        if isinstance(part, (ast.Attribute, ast.Subscript, ast.Name)):
             base = shape.file.source(part if isinstance(part, ast.Name) else part.value)
             if base in seen or base == "self":
                 continue
@@ -260,8 +285,11 @@ def sequences(shape: Shape) -> Found:
             for at, argument in enumerate(node.args):
                 if len(node.args) > 1:
                     yield 0.2, "an argument left out", node, _without(shape, list(node.args), at)
-                yield 0.35, "the argument in place of the call", node, replace(
-                    shape, node, shape.file.source(argument), compound_text(argument)
+                yield (
+                    0.35,
+                    "the argument in place of the call",
+                    node,
+                    replace(shape, node, shape.file.source(argument), compound_text(argument)),
                 )
             if isinstance(node.func, ast.Attribute) and not node.keywords:
                 yield 0.25, "a call left out", node, replace(shape, node, shape.file.source(node.func.value), False)
@@ -281,20 +309,20 @@ def sequences(shape: Shape) -> Found:
             yield 0.2, "key and value swapped", node, _swapped(shape, node.key, node.value)
 
 
-def _pairs(shape: Shape, node: ast.AST, parts: List[ast.expr], prior: float, words: str) -> Found:
+def _pairs(shape: Shape, node: ast.AST, parts: list[ast.expr], prior: float, words: str) -> Found:
     for left in range(len(parts)):
         for right in range(left + 1, len(parts)):
             yield prior / (right - left), words, node, _swapped(shape, parts[left], parts[right])
 
 
-def _swapped(shape: Shape, left: ast.AST, right: ast.AST) -> Tuple[Edit, ...]:
+def _swapped(shape: Shape, left: ast.AST, right: ast.AST) -> tuple[Edit, ...]:
     first, second = shape.file.source(left), shape.file.source(right)
     if first == second:
         return ()
     return replace(shape, left, second, compound_text(right)) + replace(shape, right, first, compound_text(left))
 
 
-def _without(shape: Shape, parts: List[ast.expr], at: int) -> Tuple[Edit, ...]:
+def _without(shape: Shape, parts: list[ast.expr], at: int) -> tuple[Edit, ...]:
     start, end = shape.file.span(parts[at])
     if at + 1 < len(parts):
         end = shape.file.span(parts[at + 1])[0]
@@ -321,7 +349,7 @@ def spelling(shape: Shape) -> Found:
                 yield prior, "another attribute", node, (Edit(start, end, other),)
 
 
-def _confused(name: str) -> List[str]:
+def _confused(name: str) -> list[str]:
     return [other for group in _CONFUSED if name in group for other in group if other != name]
 
 
@@ -329,7 +357,7 @@ def slices(shape: Shape) -> Found:
     """Bounds of slices and ranges moved by one, added or left out."""
     for node in shape.expressions:
         if isinstance(node, ast.Subscript):
-            bounds = node.slice
+            bounds = subscript(node)
             if isinstance(bounds, ast.Slice):
                 yield from _slice_bounds(shape, node, bounds)
             elif isinstance(bounds, ast.Constant) and bounds.value in (0, -1):
@@ -351,7 +379,12 @@ def _slice_bounds(shape: Shape, node: ast.Subscript, bounds: ast.Slice) -> Found
     for at, first in enumerate(low):
         for at_high, last in enumerate(high):
             if (at == 0) != (at_high == 0):
-                yield 0.35, "another bound", node, replace(shape, node, "%s[%s:%s%s]" % (value, first, last, step), False)
+                yield (
+                    0.35,
+                    "another bound",
+                    node,
+                    replace(shape, node, "%s[%s:%s%s]" % (value, first, last, step), False),
+                )
 
 
 def _range_bounds(shape: Shape, node: ast.Call) -> Found:
@@ -365,8 +398,11 @@ def _range_bounds(shape: Shape, node: ast.Call) -> Found:
         texts += [(0.1, "%s, %s, 2" % (start, stop))]
     for at, argument in enumerate(node.args):
         for sign in ("+", "-"):
-            yield 0.7, "a range one longer or shorter", node, replace(
-                shape, argument, "%s %s 1" % (operand(shape, argument), sign), False
+            yield (
+                0.7,
+                "a range one longer or shorter",
+                node,
+                replace(shape, argument, "%s %s 1" % (operand(shape, argument), sign), False),
             )
         del at
     for prior, text in texts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 from _pytest.runner import runtestprotocol
 
@@ -16,7 +16,7 @@ class Result(NamedTuple):
     outcome: str  # passed, failed or skipped
     seconds: float
     message: str
-    frames: Tuple[Tuple[str, int], ...]  # files and lines of the traceback, innermost last
+    frames: tuple[tuple[str, int], ...]  # files and lines of the traceback, innermost last
 
 
 class Frames:
@@ -24,7 +24,7 @@ class Frames:
 
     def __init__(self) -> None:
         """Start with none."""
-        self.last: List[Tuple[str, int]] = []
+        self.last: list[tuple[str, int]] = []
 
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:  # noqa: ARG002 - a hook's names are given
         """Take the files and lines off the exception."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import difflib
-from typing import Dict, List, Tuple
 
 from .edits import Found, compound_text, operand, replace
 from .expressions import negation
-from .shape import Shape
+from .shape import Shape, subscript
 
 _LONGEST = 48  # bytes of an expression that is copied elsewhere
 _WRAPPERS = ("abs", "int", "str", "list", "set", "sorted", "len", "sum", "tuple", "reversed", "float", "round", "bool")
@@ -23,8 +22,11 @@ def names(shape: Shape) -> Found:
         kind = shape.kind(node.id)
         for other in shape.names_at(node):
             if other != node.id:
-                yield _likeness(shape, node, other, kind) * (0.2 if called else 1.0), "another name", node, replace(
-                    shape, node, other
+                yield (
+                    _likeness(shape, node, other, kind) * (0.2 if called else 1.0),
+                    "another name",
+                    node,
+                    replace(shape, node, other),
                 )
         for other, what in shape.globals.items():
             if other == node.id or (called and what == "value"):
@@ -53,7 +55,14 @@ def _moved(shape: Shape, node: ast.Name, kind: str) -> Found:
     name = node.id
     if name in ("self", "cls") or (name in shape.globals and name not in shape.types):
         return
-    for text, prior in (("%s + 1", 0.45), ("%s - 1", 0.45), ("%s ** 2", 0.08), ("-%s", 0.1), ("2 * %s", 0.06), ("%s / 2", 0.04)):
+    for text, prior in (
+        ("%s + 1", 0.45),
+        ("%s - 1", 0.45),
+        ("%s ** 2", 0.08),
+        ("-%s", 0.1),
+        ("2 * %s", 0.06),
+        ("%s / 2", 0.04),
+    ):
         yield prior * number, "a name moved", node, replace(shape, node, text % name)
     for text, prior in (("%s[1:]", 0.2), ("%s[:-1]", 0.15), ("%s[::-1]", 0.1), ("%s[0]", 0.1), ("%s[-1]", 0.1)):
         yield prior * sequence, "part of a sequence", node, replace(shape, node, text % name, False)
@@ -84,14 +93,19 @@ def others(shape: Shape) -> Found:
         text = shape.file.source(node)
         kind = shape.kind_of_expression(node)
         for other, (other_text, rank) in pool.items():
-            if other_text == text or text in other_text and isinstance(node, ast.Attribute):
+            if other_text == text or (text in other_text and isinstance(node, ast.Attribute)):
                 continue
             if store and not isinstance(other, (ast.Subscript, ast.Attribute)):
                 continue
             same = type(other) is type(node)
             prior = 0.16 if same else 0.06
             prior *= 1.0 + difflib.SequenceMatcher(None, text, other_text).quick_ratio()
-            yield prior, "another expression of the function", node, replace(shape, node, other_text, compound_text(other))
+            yield (
+                prior,
+                "another expression of the function",
+                node,
+                replace(shape, node, other_text, compound_text(other)),
+            )
             del rank
         if shape.field(node) == "func" or store:
             continue
@@ -100,9 +114,9 @@ def others(shape: Shape) -> Found:
             yield 0.18 * factor, "a name in place of an expression", node, replace(shape, node, name)
 
 
-def _pool(shape: Shape) -> Dict[ast.expr, Tuple[str, int]]:
-    seen: Dict[str, None] = {}
-    found: Dict[ast.expr, Tuple[str, int]] = {}
+def _pool(shape: Shape) -> dict[ast.expr, tuple[str, int]]:
+    seen: dict[str, None] = {}
+    found: dict[ast.expr, tuple[str, int]] = {}
     for node in shape.expressions:
         if isinstance(node, (ast.Call, ast.BinOp, ast.Subscript, ast.Attribute)) and shape.field(node) != "func":
             text = shape.file.source(node)
@@ -143,15 +157,28 @@ def _wrapped(shape: Shape, node: ast.expr) -> Found:
     text = shape.file.source(node)
     for wrapper in _WRAPPERS:
         yield 0.05, "wrapped in a call", node, replace(shape, node, "%s(%s)" % (wrapper, text), False)
-    if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
-        base, key = shape.file.source(node.value), shape.file.source(node.slice)
+    if isinstance(node, ast.Subscript) and not isinstance(subscript(node), ast.Slice):
+        base, key = shape.file.source(node.value), shape.file.source(subscript(node))
         for default, prior in (("0", 0.15), ("[]", 0.1), ("None", 0.1), ("''", 0.05)):
-            yield prior, "a default for a missing key", node, replace(shape, node, "%s.get(%s, %s)" % (base, key, default), False)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and len(node.args) == 1:
+            yield (
+                prior,
+                "a default for a missing key",
+                node,
+                replace(shape, node, "%s.get(%s, %s)" % (base, key, default), False),
+            )
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "get"
+        and len(node.args) == 1
+    ):
         inner = "%s, %%s" % shape.file.source(node.args[0])
         for default, prior in (("0", 0.3), ("[]", 0.2), ("''", 0.1), ("{}", 0.1), ("False", 0.05)):
-            yield prior, "a default for a missing key", node, replace(
-                shape, node, "%s(%s)" % (shape.file.source(node.func), inner % default), False
+            yield (
+                prior,
+                "a default for a missing key",
+                node,
+                replace(shape, node, "%s(%s)" % (shape.file.source(node.func), inner % default), False),
             )
     if isinstance(node, ast.Call):
         yield from _keywords(shape, node)
@@ -179,7 +206,7 @@ def collections(shape: Shape) -> Found:
     for node in shape.expressions:
         if not isinstance(node, (ast.List, ast.Dict)) or not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             continue
-        parts: List[ast.expr] = node.elts if isinstance(node, ast.List) else []
+        parts: list[ast.expr] = node.elts if isinstance(node, ast.List) else []
         if isinstance(node, ast.List) and not parts:
             yield 0.2, "an element added", node, replace(shape, node, "[[]]", False)
             yield 0.05, "another constant", node, replace(shape, node, "[0]", False)
@@ -204,8 +231,11 @@ def results(shape: Shape) -> Found:
             if isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)):
                 before = shape.file.source(target)
                 for call in ("max", "min"):
-                    yield 0.2, "the larger or smaller of two", node, replace(
-                        shape, node.value, "%s(%s, %s)" % (call, before, value), False
+                    yield (
+                        0.2,
+                        "the larger or smaller of two",
+                        node,
+                        replace(shape, node.value, "%s(%s, %s)" % (call, before, value), False),
                     )
                 yield 0.1, "one after the other", node, replace(shape, node.value, "%s + %s" % (before, value))
 
@@ -228,7 +258,12 @@ def _returned(shape: Shape, value: ast.expr) -> Found:
                 yield 0.1, "sequences joined", value, replace(shape, value, "%s + %s" % (operand(shape, value), name))
     for default in ("0", "[]", "''", "None", "False"):
         if default != text and not isinstance(value, ast.Constant):
-            yield 0.04, "a default for what is empty", value, replace(shape, value, "%s or %s" % (operand(shape, value), default))
+            yield (
+                0.04,
+                "a default for what is empty",
+                value,
+                replace(shape, value, "%s or %s" % (operand(shape, value), default)),
+            )
 
 
 RULES = (names, others, adjusted, collections, results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict
+from typing import Any
 
 _RANK = {"skipped": 0, "passed": 1, "failed": 2}
 
@@ -15,7 +15,7 @@ class Report:
     def __init__(self, path: str) -> None:
         """Write to `path` when the session ends."""
         self._path = path
-        self._outcomes: Dict[str, str] = {}
+        self._outcomes: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Take one phase of one test."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from . import children, items
 from .edits import Candidate
@@ -15,15 +16,15 @@ from .swap import Live, Slot, whole
 _BATCH = 16  # candidates of one child
 _WINDOW = 48  # candidates still looked at after one that works: what else would work?
 _PARTIAL_WINDOW = 400  # the same after one that mends only some of the tests
-_QUICK, _PATIENT = 0.4, 3.0  # seconds of processor time of one test, first and at a second look
+_QUICK, _PATIENT = 0.2, 3.0  # seconds of processor time of one test, first and at a last look
 _CHECK_SECONDS = 4.0  # of passing tests run on a candidate inside the server
 
 
 class Plan(NamedTuple):
     """What a candidate of one unit is judged by; numbers are positions in the session's items."""
 
-    clusters: List[List[int]]  # failing tests, those of one test function together, quick ones first
-    checks: List[int]  # passing tests, those that run the unit first
+    clusters: list[list[int]]  # failing tests, those of one test function together, quick ones first
+    checks: list[int]  # passing tests, those that run the unit first
     everything: int  # how many tests fail in all
 
 
@@ -31,21 +32,23 @@ class Verdict(NamedTuple):
     """How a candidate did: `full`, `partial`, `breaks`, `fails`, `invalid` or `killed`."""
 
     word: str
-    fixed: Tuple[int, ...] = ()
+    fixed: tuple[int, ...] = ()
 
 
 class Search:
     """The fork server: candidates in, verdicts out."""
 
     def __init__(
-        self, session: Session, candidates: Sequence[Candidate], plans: Dict[int, Plan], usual: Dict[int, float]
+        self, session: Session, candidates: Sequence[Candidate], plans: dict[int, Plan], usual: dict[int, float]
     ) -> None:
         """Find the live functions; `plans` by the id of a unit, `usual` seconds of each test."""
         self.session = session
         self.candidates = candidates
-        self.verdicts: Dict[int, Verdict] = {}
+        self.verdicts: dict[int, Verdict] = {}
+        self._tried = 0
         self._plans = plans
         self._usual = usual
+        self._checking = max([sum(usual.get(at, 0.0) for at in plan.checks) for plan in plans.values()], default=0.0)
         self._live = Live()
         self._slots = {id(one.unit): Slot(one.unit, self._live) for one in candidates}
         gc.collect()
@@ -57,15 +60,18 @@ class Search:
 
     def tried(self) -> int:
         """How many candidates have been judged without a gap, from the first."""
-        count = 0
-        while count in self.verdicts:
-            count += 1
-        return count
+        while self._tried in self.verdicts:
+            self._tried += 1
+        return self._tried
 
-    def run(self, indices: List[int], seconds: float, until: float, watch: Callable[[], int]) -> None:
-        """Judge candidates in order; `watch` is called often and says where to stop."""
-        queue = [indices[at : at + _BATCH] for at in range(0, len(indices), _BATCH)]
-        running: List[children.Child] = []
+    def rewind(self) -> None:
+        """Count from the first again."""
+        self._tried = 0
+
+    def run(self, indices: list[int], size: int, seconds: float, until: float, watch: Callable[[], int]) -> None:
+        """Judge candidates in order, `size` to a child; `watch` is called often and says where to stop."""
+        queue = [indices[at : at + size] for at in range(0, len(indices), size)]
+        running: list[children.Child] = []
         cores = max(1, min(len(os.sched_getaffinity(0)), 8))
         while (queue or running) and time.monotonic() < until:
             stop = watch()
@@ -73,11 +79,11 @@ class Search:
             while queue and len(running) < cores:
                 batch = queue.pop(0)
                 running.append(children.Child(self._judging(batch, seconds), batch))
-            for child, line in children.listen(running, 0.25):
+            for _, line in children.listen(running, 0.25):
                 if line is not None:
                     self._take(line)
             for child in list(running):
-                if not child.ended and time.monotonic() - child.heard > seconds * 8 + 2:
+                if not child.ended and time.monotonic() - child.heard > seconds * 8 + 2 + 4 * self._checking:
                     child.kill()
                 if child.ended:
                     running.remove(child)
@@ -87,19 +93,19 @@ class Search:
         for child in running:
             child.kill()
 
-    def _take(self, line: Dict[str, Any]) -> None:
+    def _take(self, line: dict[str, Any]) -> None:
         index = line.get("index")
         if isinstance(index, int):
             self.verdicts[index] = Verdict(str(line["word"]), tuple(line["fixed"]))
 
-    def _rest(self, batch: List[int]) -> List[int]:
+    def _rest(self, batch: list[int]) -> list[int]:
         """What is left of a batch whose child has ended; the one it ended in was killed."""
         left = [index for index in batch if index not in self.verdicts]
         if left:
             self.verdicts[left[0]] = Verdict("killed")
         return left[1:]
 
-    def _judging(self, batch: List[int], seconds: float) -> Callable[[children.Tell], None]:
+    def _judging(self, batch: list[int], seconds: float) -> Callable[[children.Tell], None]:
         left = [index for index in batch if index not in self.verdicts]
 
         def act(tell: children.Tell) -> None:
@@ -115,7 +121,7 @@ class Search:
         if not slot.put(candidate):
             return Verdict("invalid")
         try:
-            fixed: List[int] = []
+            fixed: list[int] = []
             for cluster in plan.clusters:
                 if all(self._passes(at, seconds) for at in cluster):
                     fixed.extend(cluster)
@@ -133,21 +139,27 @@ class Search:
         children.cpu_limit(seconds + 8 * self._usual.get(at, 0.0))
         return items.run(self.session, self.session.items[at]).outcome == "passed"
 
-    def confirmed(self, index: int) -> Optional[Verdict]:
+    def confirmed(self, index: int) -> Verdict | None:
         """Judge one candidate again in a fresh child of its own."""
         candidate = self.candidates[index]
         if not whole(candidate.unit.file, candidate.edits):
             return None
         before = self.verdicts.pop(index)
-        self.run([index], _PATIENT, time.monotonic() + 60, lambda: len(self.candidates))
+        self.run([index], 1, _PATIENT, time.monotonic() + 60, lambda: len(self.candidates))
         after = self.verdicts.setdefault(index, Verdict("killed"))
         return after if after == before else None
 
 
-def hunt(search: Search, skip: int, until: float, progress: Callable[[], None]) -> Optional[int]:
+_PASSES = (("", _BATCH, _QUICK), ("fails", 1, _QUICK), ("killed", 1, _PATIENT))
+
+
+def hunt(
+    search: Search, skip: int, resume: tuple[int, int], until: float, progress: Callable[[int, int], None]
+) -> int | None:
     """The best candidate that mends every failing test, else the one that mends most; None where there is none.
 
-    Which candidate is found depends on their order alone: all that rank before it have been judged.
+    Which candidate is found depends on their order alone: all that rank before it have been judged. `resume` says in
+    which pass an earlier run was, and how many candidates it had cleared there; `progress` is told the same.
     """
     total = len(search.candidates)
     order = [index for index in range(skip, total) if search.swappable(index)]
@@ -155,31 +167,42 @@ def hunt(search: Search, skip: int, until: float, progress: Callable[[], None]) 
         if index < skip or not search.swappable(index):
             search.verdicts[index] = Verdict("invalid")
 
-    def watch() -> int:
-        progress()
-        stop = total
-        for word, window in (("full", _WINDOW), ("partial", _PARTIAL_WINDOW)):
-            first = min((at for at, verdict in search.verdicts.items() if verdict.word == word), default=total)
-            stop = min(stop, first + 1 + window)
-        return stop
-
-    search.run(order, _QUICK, until, watch)
-    found = _best(search)
-    if found is None:
-        again = [index for index in order if search.verdicts.get(index) == Verdict("killed")]
+    # Many to a child is quick, but one candidate may spoil what the next one's tests are given; one to a child is sure.
+    for number in range(resume[0], len(_PASSES)):
+        word, size, seconds = _PASSES[number]
+        cleared = resume[1] if number == resume[0] else 0
+        again = [at for at in order if number == resume[0] or search.verdicts.get(at) == Verdict(word)]
+        search.rewind()
         for index in again:
-            del search.verdicts[index]
-        search.run(again, _PATIENT, until, watch)
-        for index in again:
-            search.verdicts.setdefault(index, Verdict("killed"))
+            search.verdicts.pop(index, None)
+            if index < cleared:
+                search.verdicts[index] = Verdict(word or "fails")
+        search.run(again, size, seconds, until, lambda number=number: _watch(search, number, progress))  # type: ignore[misc]
+        for index in again if word else ():
+            search.verdicts.setdefault(index, Verdict(word))
         found = _best(search)
-    return found
+        if found is not None or time.monotonic() > until:
+            return found
+    return None
 
 
-def _best(search: Search) -> Optional[int]:
+def _watch(search: Search, number: int, progress: Callable[[int, int], None]) -> int:
+    """Tell how far the search is; the first candidate that need not be looked at any more."""
+    total = stop = len(search.candidates)
+    for word, window in (("full", _WINDOW), ("partial", _PARTIAL_WINDOW)):
+        first = min((at for at, verdict in search.verdicts.items() if verdict.word == word), default=total)
+        stop = min(stop, first + 1 + window)
+        total = min(total, first)
+    progress(number, min(total, search.tried()))
+    return stop
+
+
+def _best(search: Search) -> int | None:
     """The first that holds in a fresh child, those that mend everything first."""
     ranked = sorted(
-        (-len(verdict.fixed), index) for index, verdict in search.verdicts.items() if verdict.word in ("full", "partial")
+        (-len(verdict.fixed), index)
+        for index, verdict in search.verdicts.items()
+        if verdict.word in ("full", "partial")
     )
     for _, index in ranked:
         if search.confirmed(index) is not None:
@@ -188,10 +211,15 @@ def _best(search: Search) -> Optional[int]:
 
 
 def plan(
-    session: Session, failing: List[int], slow: List[int], touching: List[int], passing: List[int], usual: Dict[int, float]
+    session: Session,
+    failing: list[int],
+    slow: list[int],
+    touching: list[int],
+    passing: list[int],
+    usual: dict[int, float],
 ) -> Plan:
     """Order the tests that a unit's candidates are judged by."""
-    clusters: Dict[str, List[int]] = {}
+    clusters: dict[str, list[int]] = {}
     for at in sorted(touching, key=lambda at: (at in slow, usual.get(at, 0.0), at)):
         clusters.setdefault(str(session.items[at].nodeid).split("[")[0], []).append(at)
     checks, seconds = [], 0.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, Callable, List, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,12 @@ import pytest
 class Session:
     """Pytest after collection: the tests, and what could not be collected."""
 
-    def __init__(self, act: Callable[["Session"], None]) -> None:
+    def __init__(self, act: Callable[[Session], None]) -> None:
         """Call `act` once the tests are collected."""
         self._act = act
-        self.items: List[Any] = []
-        self.collection_errors: List[str] = []
-        self.failures: List[str] = []  # failures reported aside from a test's own result, such as subtests
+        self.items: list[Any] = []
+        self.collection_errors: list[str] = []
+        self.failures: list[str] = []  # failures reported aside from a test's own result, such as subtests
         self.exit_code = 0
         self.started = False
 

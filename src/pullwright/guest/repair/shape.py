@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, List, NamedTuple
 
 from .source import FunctionNode, Unit
 
@@ -20,24 +20,24 @@ class Place(NamedTuple):
     """Where a statement stands: in which block, as which of its statements."""
 
     statement: ast.stmt
-    block: List[ast.stmt]
-    index: int
+    block: list[ast.stmt]
+    at: int
     owner: ast.AST
 
 
 class Shape:
     """A function taken apart once, for every rule to use."""
 
-    def __init__(self, unit: Unit, types: Optional[Types] = None) -> None:
+    def __init__(self, unit: Unit, types: Types | None = None) -> None:
         """Walk the function; `types` are names of the types that its variables were seen with."""
         self.unit = unit
         self.file = unit.file
         self.types = types or {}
-        self.parents: Dict[ast.AST, Tuple[ast.AST, str]] = {}
-        self.expressions: List[ast.expr] = []
-        self.places: List[Place] = []
-        self.blocks: List[Tuple[ast.AST, List[ast.stmt]]] = []
-        self._bound: Dict[ast.AST, Dict[str, int]] = {}
+        self.parents: dict[ast.AST, tuple[ast.AST, str]] = {}
+        self.expressions: list[ast.expr] = []
+        self.places: list[Place] = []
+        self.blocks: list[tuple[ast.AST, list[ast.stmt]]] = []
+        self._bound: dict[ast.AST, dict[str, int]] = {}
         self._walk(unit.node)
         self.attributes = _attributes(unit.file.tree)
         self.strings = _strings(unit.file.tree)
@@ -57,7 +57,7 @@ class Shape:
                 if isinstance(child, ast.AST):
                     self._child(node, field, child)
 
-    def _block(self, owner: ast.AST, block: List[ast.stmt]) -> None:
+    def _block(self, owner: ast.AST, block: list[ast.stmt]) -> None:
         if not block:
             return
         self.blocks.append((owner, block))
@@ -91,11 +91,11 @@ class Shape:
             node = self.parents[node][0]
         return node
 
-    def names_at(self, node: ast.AST) -> List[str]:
+    def names_at(self, node: ast.AST) -> list[str]:
         """Names of parameters and variables that can be meant at a node, nearest scope first."""
-        found: Dict[str, None] = {}
+        found: dict[str, None] = {}
         line = getattr(node, "lineno", 0)
-        late: Dict[str, None] = {}
+        late: dict[str, None] = {}
         current = node
         while current in self.parents or current is self.unit.node:
             if isinstance(current, _COMPREHENSIONS):
@@ -163,6 +163,12 @@ def kind_of(type_name: str) -> str:
     return "none" if type_name == "NoneType" else "object:" + type_name
 
 
+def subscript(node: ast.Subscript) -> ast.expr:
+    """What a subscript is by; Python 3.8 wraps it in a node without a place."""
+    found: ast.expr = getattr(node.slice, "value", node.slice) if type(node.slice).__name__ == "Index" else node.slice
+    return found
+
+
 def _is_docstring(statement: ast.stmt) -> bool:
     return (
         isinstance(statement, ast.Expr)
@@ -171,10 +177,10 @@ def _is_docstring(statement: ast.stmt) -> bool:
     )
 
 
-def _bound(function: Any) -> Dict[str, int]:
+def _bound(function: Any) -> dict[str, int]:
     """Names bound in a function itself, with the line of the first binding, in order of appearance."""
     arguments = function.args
-    names: Dict[str, int] = {}
+    names: dict[str, int] = {}
     for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
         names[argument.arg] = 0
     for argument in (arguments.vararg, arguments.kwarg):
@@ -182,7 +188,7 @@ def _bound(function: Any) -> Dict[str, int]:
             names[argument.arg] = 0
     if isinstance(function, ast.Lambda):
         return names
-    stack: List[ast.AST] = list(reversed(function.body))
+    stack: list[ast.AST] = list(reversed(function.body))
     while stack:
         node = stack.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -195,9 +201,9 @@ def _bound(function: Any) -> Dict[str, int]:
     return names
 
 
-def _attributes(tree: ast.Module) -> Dict[str, Set[str]]:
+def _attributes(tree: ast.Module) -> dict[str, set[str]]:
     """Attribute names used in the file, by the text of what they were used on; `` for all together."""
-    found: Dict[str, Set[str]] = {"": set()}
+    found: dict[str, set[str]] = {"": set()}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             found[""].add(node.attr)
@@ -208,17 +214,17 @@ def _attributes(tree: ast.Module) -> Dict[str, Set[str]]:
     return found
 
 
-def _strings(tree: ast.Module) -> List[str]:
-    found: Dict[str, None] = {}
+def _strings(tree: ast.Module) -> list[str]:
+    found: dict[str, None] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) <= 40:
             found.setdefault(node.value)
     return list(found)[:40]
 
 
-def _globals(tree: ast.Module) -> Dict[str, str]:
+def _globals(tree: ast.Module) -> dict[str, str]:
     """Names bound at the top of the module: `function`, `class`, `import` or `value`."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, FunctionNode):
             found[node.name] = "function"

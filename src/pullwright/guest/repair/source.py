@@ -1,12 +1,13 @@
 """Source text, the functions in it, which files may be edited."""
 
 from __future__ import annotations
-
 import __future__ as future
+
 import ast
 import os
 import re
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 # A path component that speaks of tests: what is in it is the judge, not the accused.
 _TEST_PART = re.compile(r"(^|[_\-.])(tests?|testing|testcases?|conftest)([_\-.]|$)", re.IGNORECASE)
@@ -29,7 +30,7 @@ def is_test_path(path: str) -> bool:
     return any(_TEST_PART.search(part) for part in path.replace("\\", "/").split("/"))
 
 
-def editable(path: str, root: str) -> Optional[str]:
+def editable(path: str, root: str) -> str | None:
     """The path relative to the root where the file may be edited; None where it may not."""
     if not path.endswith(".py"):
         return None
@@ -65,7 +66,7 @@ class SourceFile:
         """The byte at a line (from 1) and a column in UTF-8 bytes, as the tree counts them."""
         return self.starts[line - 1] + column
 
-    def span(self, node: ast.AST) -> Tuple[int, int]:
+    def span(self, node: ast.AST) -> tuple[int, int]:
         """The bytes that a node covers."""
         return (
             self.offset(node.lineno, node.col_offset),  # type: ignore[attr-defined]
@@ -82,11 +83,11 @@ class SourceFile:
         text = self.data[self.starts[line - 1] : self.starts[line]]
         return text[: len(text) - len(text.lstrip(b" \t"))].decode()
 
-    def functions(self) -> Iterator["Unit"]:
+    def functions(self) -> Iterator[Unit]:
         """The outermost functions and the methods of this file's classes."""
         yield from self._functions(self.tree.body, ())
 
-    def _functions(self, body: List[ast.stmt], classes: Tuple[str, ...]) -> Iterator["Unit"]:
+    def _functions(self, body: list[ast.stmt], classes: tuple[str, ...]) -> Iterator[Unit]:
         for node in body:
             if isinstance(node, FunctionNode):
                 yield Unit(self, node, classes)
@@ -102,7 +103,7 @@ class SourceFile:
 class Unit:
     """An outermost function or a method: what is compiled and swapped as a whole."""
 
-    def __init__(self, file: SourceFile, node: ast.AST, classes: Tuple[str, ...]) -> None:
+    def __init__(self, file: SourceFile, node: ast.AST, classes: tuple[str, ...]) -> None:
         """Say where it starts and ends, its decorators included."""
         assert isinstance(node, FunctionNode)
         self.file = file
@@ -116,7 +117,7 @@ class Unit:
         self.end = file.offset(self.last, node.end_col_offset or 0)
 
 
-def read(root: str, path: str) -> Optional[SourceFile]:
+def read(root: str, path: str) -> SourceFile | None:
     """The file, or None where it cannot be read, parsed or edited safely."""
     try:
         with open(os.path.join(root, path), "rb") as file:
@@ -125,7 +126,7 @@ def read(root: str, path: str) -> Optional[SourceFile]:
         return None
 
 
-def applied(data: bytes, edits: Tuple[Edit, ...]) -> bytes:
+def applied(data: bytes, edits: tuple[Edit, ...]) -> bytes:
     """The bytes with the edits made."""
     for edit in sorted(edits, reverse=True):
         data = data[: edit.start] + edit.text.encode() + data[edit.end :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Dict, Iterator, List, Tuple
+from collections.abc import Iterator
 
 from .edits import Found
 from .shape import Place, Shape
@@ -41,7 +41,7 @@ def jumps(shape: Shape) -> Found:
                 yield 0.15, "`%s` for `%s`" % (new, old.decode()), node, (Edit(start, start + len(old), new),)
             elif shape.file.data[start : start + 4] == b"elif":
                 yield 0.2, "`if` for `elif`", node, (Edit(start, start + 4, "if"),)
-            previous = place.block[place.index - 1] if place.index else None
+            previous = place.block[place.at - 1] if place.at else None
             if isinstance(node, ast.If) and isinstance(previous, ast.If) and not previous.orelse:
                 yield 0.2, "`elif` for `if`", node, (Edit(start, start + 2, "elif"),)
 
@@ -52,8 +52,8 @@ def moved(shape: Shape) -> Found:
         node = place.statement
         if not isinstance(node, _SIMPLE) or not _alone(shape, node):
             continue
-        if place.index + 1 < len(place.block):
-            following = place.block[place.index + 1]
+        if place.at + 1 < len(place.block):
+            following = place.block[place.at + 1]
             if isinstance(following, _SIMPLE) and _alone(shape, following):
                 first, second = shape.file.source(node), shape.file.source(following)
                 if first != second:
@@ -66,7 +66,7 @@ def moved(shape: Shape) -> Found:
 def _moved_out(shape: Shape, place: Place) -> Found:
     """The last statement of an inner block, after that block."""
     node, owner = place.statement, place.owner
-    last = place.index == len(place.block) - 1 and place.index > 0
+    last = place.at == len(place.block) - 1 and place.at > 0
     if last and isinstance(owner, (ast.For, ast.While, ast.If, ast.With)) and getattr(owner, "orelse", []) == []:
         old, new = shape.file.indent(node.lineno), shape.file.indent(owner.lineno)
         if len(new) < len(old):
@@ -75,20 +75,23 @@ def _moved_out(shape: Shape, place: Place) -> Found:
 
 def _moved_in(shape: Shape, place: Place) -> Found:
     """A statement that follows a block, as the last of that block."""
-    if not place.index:
+    if not place.at:
         return
-    owner = place.block[place.index - 1]
+    owner = place.block[place.at - 1]
     while isinstance(owner, (ast.For, ast.While, ast.If, ast.With)):
         inner = (getattr(owner, "orelse", None) or owner.body)[-1]
         if inner.lineno == owner.lineno:
             return
-        yield 0.3, "a statement moved into the block above it", place.statement, _reindented(
-            shape, place.statement, shape.file.indent(inner.lineno)
+        yield (
+            0.3,
+            "a statement moved into the block above it",
+            place.statement,
+            _reindented(shape, place.statement, shape.file.indent(inner.lineno)),
         )
         owner = inner
 
 
-def _reindented(shape: Shape, node: ast.stmt, indent: str) -> Tuple[Edit, ...]:
+def _reindented(shape: Shape, node: ast.stmt, indent: str) -> tuple[Edit, ...]:
     old = shape.file.indent(node.lineno)
     edits = []
     for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
@@ -105,14 +108,14 @@ def added(shape: Shape) -> Found:
             continue
         for prior, words, text in _insertions(shape, place):
             yield prior, words, place.statement, _inserted(shape, place.statement, text, before=True)
-        if place.index == len(place.block) - 1 and not isinstance(
+        if place.at == len(place.block) - 1 and not isinstance(
             place.statement, (ast.Return, ast.Raise, ast.Break, ast.Continue)
         ):
             for prior, words, text in _insertions(shape, place):
                 yield prior, words, place.statement, _inserted(shape, place.statement, text, before=False)
 
 
-def _insertions(shape: Shape, place: Place) -> Iterator[Tuple[float, str, str]]:
+def _insertions(shape: Shape, place: Place) -> Iterator[tuple[float, str, str]]:
     names = shape.names_at(place.statement)
     yield from _like_others(shape, names)
     for left in names:
@@ -134,9 +137,9 @@ def _insertions(shape: Shape, place: Place) -> Iterator[Tuple[float, str, str]]:
     yield from _remembered(shape, names)
 
 
-def _like_others(shape: Shape, names: List[str]) -> Iterator[Tuple[float, str, str]]:
+def _like_others(shape: Shape, names: list[str]) -> Iterator[tuple[float, str, str]]:
     """Statements of the function once more, as they are or with one name changed."""
-    seen: Dict[str, None] = {}
+    seen: dict[str, None] = {}
     for place in shape.places:
         node = place.statement
         if not isinstance(node, (ast.Expr, ast.Assign, ast.AugAssign)) or node.lineno != node.end_lineno:
@@ -153,7 +156,7 @@ def _like_others(shape: Shape, names: List[str]) -> Iterator[Tuple[float, str, s
                     yield 0.08, "a statement like another", re.sub(r"\b%s\b" % re.escape(old), new, text)
 
 
-def _remembered(shape: Shape, names: List[str]) -> Iterator[Tuple[float, str, str]]:
+def _remembered(shape: Shape, names: list[str]) -> Iterator[tuple[float, str, str]]:
     """What a container is asked for, put into it."""
     asked = {}
     for node in shape.expressions:
@@ -174,7 +177,7 @@ def guards(shape: Shape) -> Found:
     """An early return for what is empty, None or one, at the start of a function or before a statement."""
     for place in shape.places:
         first = isinstance(place.owner, FunctionNode) and (
-            place.index == 0 or (place.index == 1 and _is_text(place.block[0]))
+            place.at == 0 or (place.at == 1 and _is_text(place.block[0]))
         )
         if not _alone(shape, place.statement) or not (first or isinstance(place.statement, (ast.Return, ast.Assign))):
             continue
@@ -186,8 +189,11 @@ def guards(shape: Shape) -> Found:
                 for result in ("None", "[]", "0", "False", "True", "''", "1", "{}", name):
                     prior = (0.08 if first else 0.03) * (0.7 if condition != "not %s" else 1.0)
                     text = "if %s:%s%sreturn %s" % (condition % name, shape.file.newline, inner, result)
-                    yield prior, "an early return added", place.statement, _inserted(
-                        shape, place.statement, text, before=True
+                    yield (
+                        prior,
+                        "an early return added",
+                        place.statement,
+                        _inserted(shape, place.statement, text, before=True),
                     )
 
 
@@ -204,25 +210,34 @@ def rebound(shape: Shape) -> Found:
                 yield 0.3, "the result kept", node, replace_statement(shape, node, "%s = %s" % (target, text))
                 if len(call.args) == 1:
                     value = shape.file.source(call.args[0])
-                    yield 0.12, "an assignment in place of a change", node, replace_statement(
-                        shape, node, "%s = %s" % (target, value)
+                    yield (
+                        0.12,
+                        "an assignment in place of a change",
+                        node,
+                        replace_statement(shape, node, "%s = %s" % (target, value)),
                     )
-                    yield 0.08, "an addition in place of a call", node, replace_statement(
-                        shape, node, "%s += %s" % (target, value)
+                    yield (
+                        0.08,
+                        "an addition in place of a call",
+                        node,
+                        replace_statement(shape, node, "%s += %s" % (target, value)),
                     )
             elif call.args and isinstance(call.args[0], ast.Name):
                 yield 0.2, "the result kept", node, replace_statement(shape, node, "%s = %s" % (call.args[0].id, text))
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             yield 0.2, "an assignment left out", node, replace_statement(shape, node, shape.file.source(node.value))
         elif isinstance(node, ast.Expr) and isinstance(node.value, (ast.Compare, ast.BinOp, ast.Name, ast.BoolOp)):
-            yield 0.4, "the result returned", node, replace_statement(
-                shape, node, "return " + shape.file.source(node.value)
+            yield (
+                0.4,
+                "the result returned",
+                node,
+                replace_statement(shape, node, "return " + shape.file.source(node.value)),
             )
         if isinstance(node, ast.Return) and node.value is not None and isinstance(node.value, ast.Call):
             yield 0.08, "a call without return", node, replace_statement(shape, node, shape.file.source(node.value))
 
 
-def replace_statement(shape: Shape, node: ast.stmt, text: str) -> Tuple[Edit, ...]:
+def replace_statement(shape: Shape, node: ast.stmt, text: str) -> tuple[Edit, ...]:
     """A statement's text replaced."""
     return (Edit(*shape.file.span(node), text),)
 
@@ -249,12 +264,12 @@ def _alone(shape: Shape, node: ast.stmt) -> bool:
     return not shape.file.data[start : shape.file.span(node)[0]].strip() and (not rest or rest.startswith(b"#"))
 
 
-def _lines(shape: Shape, node: ast.stmt) -> Tuple[int, int]:
+def _lines(shape: Shape, node: ast.stmt) -> tuple[int, int]:
     end = min(shape.file.starts[node.end_lineno or node.lineno], len(shape.file.data))
     return shape.file.starts[node.lineno - 1], end
 
 
-def _inserted(shape: Shape, node: ast.stmt, text: str, *, before: bool) -> Tuple[Edit, ...]:
+def _inserted(shape: Shape, node: ast.stmt, text: str, *, before: bool) -> tuple[Edit, ...]:
     start, end = _lines(shape, node)
     indent, newline = shape.file.indent(node.lineno), shape.file.newline
     if before:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Tuple
 
 from . import children, items
 from .session import Session
@@ -28,15 +29,15 @@ class Survey:
 
     def __init__(self) -> None:
         """Start with nothing known."""
-        self.results: Dict[int, Dict[str, Any]] = {}
-        self.lines: Dict[int, Set[Line]] = {}
-        self.types: Dict[str, Dict[str, Set[str]]] = {}
+        self.results: dict[int, dict[str, Any]] = {}
+        self.lines: dict[int, set[Line]] = {}
+        self.types: dict[str, dict[str, set[str]]] = {}
 
-    def failing(self) -> List[int]:
+    def failing(self) -> list[int]:
         """Tests that failed, in their order."""
         return [index for index, result in sorted(self.results.items()) if result["outcome"] == "failed"]
 
-    def passing(self) -> List[int]:
+    def passing(self) -> list[int]:
         """Tests that passed, in their order."""
         return [index for index, result in sorted(self.results.items()) if result["outcome"] == "passed"]
 
@@ -44,9 +45,9 @@ class Survey:
 def baseline(session: Session, survey: Survey, until: float, limit: float, progress: Callable[[int], None]) -> None:
     """Run every test once, in order; one that takes longer than `limit` seconds of wall time has failed."""
     left = list(range(len(session.items)))
-    slow: Set[str] = set()
+    slow: set[str] = set()
     while left and time.monotonic() < until:
-        limits = {at: limit / 4 if _base(session, at) in slow else limit for at in left}
+        limits = {at: limit / 6 if _base(session, at) in slow else limit for at in left}
         running = _sequence(session, left, survey, limits, until, None, progress)
         left = [at for at in left if at not in survey.results]
         if running is not None and running in left:
@@ -61,11 +62,11 @@ def baseline(session: Session, survey: Survey, until: float, limit: float, progr
             left.remove(running)
 
 
-def traced(session: Session, survey: Survey, chosen: List[int], root: str, until: float, limit: float) -> None:
+def traced(session: Session, survey: Survey, chosen: list[int], root: str, until: float, limit: float) -> None:
     """Run the chosen tests again and note the lines that each one runs."""
     left = list(chosen)
     while left and time.monotonic() < until:
-        running = _sequence(session, left, survey, {at: limit for at in left}, until, root, lambda _: None)
+        running = _sequence(session, left, survey, dict.fromkeys(left, limit), until, root, lambda _: None)
         left = [at for at in left if at not in survey.lines]
         if running is not None and running in left:
             survey.lines[running] = set()
@@ -80,13 +81,13 @@ def _base(session: Session, at: int) -> str:
 
 def _sequence(
     session: Session,
-    left: List[int],
+    left: list[int],
     survey: Survey,
-    limits: Dict[int, float],
+    limits: dict[int, float],
     until: float,
-    root: Optional[str],
+    root: str | None,
     progress: Callable[[int], None],
-) -> Optional[int]:
+) -> int | None:
     """Run tests in one child until it ends; the test that was running when it had to be ended."""
 
     def act(tell: children.Tell) -> None:
@@ -100,7 +101,7 @@ def _sequence(
                 tell({"at": at, "trace": _trace(session, session.items[at], following, root, limits[at])})
 
     child = children.Child(act)
-    running: Optional[int] = None
+    running: int | None = None
     while not child.ended:
         grace = limits.get(running, 20.0) if running is not None else 20.0
         grace = grace + 1.0 if root is not None else grace
@@ -120,7 +121,7 @@ def _sequence(
     return running
 
 
-def _take(survey: Survey, line: Dict[str, Any]) -> None:
+def _take(survey: Survey, line: dict[str, Any]) -> None:
     at = line["at"]
     if "result" in line:
         outcome, seconds, message, frames = line["result"]
@@ -142,7 +143,7 @@ def _take(survey: Survey, line: Dict[str, Any]) -> None:
                 known.setdefault(name, set()).update(kinds)
 
 
-def _trace(session: Session, item: Any, following: Any, root: str, limit: float) -> Dict[str, Any]:
+def _trace(session: Session, item: Any, following: Any, root: str, limit: float) -> dict[str, Any]:
     tracer = _Tracer(root)
     signal.signal(signal.SIGALRM, _too_long)
     signal.setitimer(signal.ITIMER_REAL, limit)
@@ -152,14 +153,14 @@ def _trace(session: Session, item: Any, following: Any, root: str, limit: float)
     finally:
         sys.settrace(None)
         signal.setitimer(signal.ITIMER_REAL, 0)
-    lines: Dict[str, List[int]] = {}
+    lines: dict[str, list[int]] = {}
     for path, number in sorted(tracer.lines)[:_MOST_LINES]:
         lines.setdefault(path, []).append(number)
     types = {place: {name: sorted(kinds) for name, kinds in names.items()} for place, names in tracer.types.items()}
     return {"lines": lines, "types": types, "frames": result.frames[-60:]}
 
 
-def _too_long(number: int, frame: Optional[FrameType]) -> None:
+def _too_long(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise TooLong
 
@@ -168,11 +169,11 @@ class _Tracer:
     """Notes lines of files that may be edited, and the types of their functions' variables."""
 
     def __init__(self, root: str) -> None:
-        self.lines: Set[Line] = set()
-        self.types: Dict[str, Dict[str, Set[str]]] = {}
+        self.lines: set[Line] = set()
+        self.types: dict[str, dict[str, set[str]]] = {}
         self._root = root
-        self._paths: Dict[str, Optional[str]] = {}
-        self._sampled: Dict[CodeType, int] = {}
+        self._paths: dict[str, str | None] = {}
+        self._sampled: dict[CodeType, int] = {}
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
         del event, argument
@@ -205,15 +206,15 @@ class _Tracer:
                 known.setdefault(name, set()).add(type(value).__name__)
 
 
-def suspicion(survey: Survey, root: str) -> Dict[Line, float]:
+def suspicion(survey: Survey, root: str) -> dict[Line, float]:
     """How suspicious each line is, 0 to 1 and a little over: Ochiai's coefficient, raised by tracebacks.
 
     Ochiai: failed runs of the line over the root of (all failed x all runs of the line);
     Abreu, Zoeteweij, van Gemund, "On the Accuracy of Spectrum-based Fault Localization", 2007.
     """
     failing, passing = survey.failing(), survey.passing()
-    failed: Dict[Line, int] = {}
-    passed: Dict[Line, int] = {}
+    failed: dict[Line, int] = {}
+    passed: dict[Line, int] = {}
     for chosen, count in ((failing, failed), (passing, passed)):
         for at in chosen:
             for line in survey.lines.get(at, ()):
@@ -221,7 +222,7 @@ def suspicion(survey: Survey, root: str) -> Dict[Line, float]:
     known = len([at for at in failing if survey.lines.get(at)]) or 1
     score = {line: hits / math.sqrt(known * (hits + passed.get(line, 0))) for line, hits in failed.items()}
     for at in failing:
-        raised: Dict[Line, float] = {}
+        raised: dict[Line, float] = {}
         ours = [(editable(os.path.abspath(path), root), number) for path, number in survey.results[at]["frames"]]
         inside = [(path, number) for path, number in ours if path is not None]
         for place in inside[-10:]:

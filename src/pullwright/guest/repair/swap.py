@@ -6,7 +6,8 @@ import ast
 import gc
 import os
 import types
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any, Tuple
 
 from .edits import Candidate
 from .source import Edit, FunctionNode, SourceFile, Unit, applied
@@ -19,9 +20,9 @@ class Live:
 
     def __init__(self) -> None:
         """Look at every object once; call before `gc.freeze()`."""
-        self._functions: Dict[str, List[types.FunctionType]] = {}
-        self._caches: List[Any] = []
-        real: Dict[str, str] = {}
+        self._functions: dict[str, list[types.FunctionType]] = {}
+        self._caches: list[Any] = []
+        real: dict[str, str] = {}
         for found in gc.get_objects():
             if type(found) is types.FunctionType:
                 name = found.__code__.co_filename
@@ -31,7 +32,7 @@ class Live:
             elif type(found).__name__ == "_lru_cache_wrapper":
                 self._caches.append(found)
 
-    def of(self, unit: Unit) -> List[types.FunctionType]:
+    def of(self, unit: Unit) -> list[types.FunctionType]:
         """Functions written between the first and the last line of a unit."""
         functions = self._functions.get(unit.file.real, [])
         return [one for one in functions if unit.first <= one.__code__.co_firstlineno <= unit.last]
@@ -49,7 +50,7 @@ class Slot:
         """Pair the live functions with the code objects of the unit's source."""
         self.unit = unit
         self.code = compiled(unit, ())
-        self._targets: List[Tuple[types.FunctionType, Path, types.CodeType, Any]] = []
+        self._targets: list[tuple[types.FunctionType, Path, types.CodeType, Any]] = []
         if self.code is None:
             return
         known = {(code.co_name, code.co_firstlineno): path for path, code in nested(self.code)}
@@ -87,7 +88,7 @@ class Slot:
             function.__defaults__ = defaults
 
 
-def compiled(unit: Unit, edits: Tuple[Edit, ...]) -> Optional[types.CodeType]:
+def compiled(unit: Unit, edits: tuple[Edit, ...]) -> types.CodeType | None:
     """The code object of a unit with edits made, its lines numbered as in the file."""
     shifted = tuple(Edit(edit.start - unit.start, edit.end - unit.start, edit.text) for edit in edits)
     if any(edit.start < 0 for edit in shifted):
@@ -103,23 +104,23 @@ def compiled(unit: Unit, edits: Tuple[Edit, ...]) -> Optional[types.CodeType]:
         module = compile(tree, unit.file.real, "exec", unit.file.flags, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return None
-    code: Optional[types.CodeType] = module
+    code: types.CodeType | None = module
     for name in (*unit.classes, unit.name):
         code = _inner(code, name) if code is not None else None
     return code
 
 
-def nested(code: types.CodeType, path: Path = ()) -> Iterator[Tuple[Path, types.CodeType]]:
+def nested(code: types.CodeType, path: Path = ()) -> Iterator[tuple[Path, types.CodeType]]:
     """A code object and those within it, each by the names and ordinals that lead to it."""
     yield path, code
-    count: Dict[str, int] = {}
+    count: dict[str, int] = {}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             ordinal = count[constant.co_name] = count.get(constant.co_name, -1) + 1
             yield from nested(constant, (*path, (constant.co_name, ordinal)))
 
 
-def whole(file: SourceFile, edits: Tuple[Edit, ...]) -> bool:
+def whole(file: SourceFile, edits: tuple[Edit, ...]) -> bool:
     """Whether the whole file still compiles with the edits made."""
     try:
         compile(applied(file.data, edits), file.real, "exec", file.flags, True)
@@ -128,7 +129,7 @@ def whole(file: SourceFile, edits: Tuple[Edit, ...]) -> bool:
     return True
 
 
-def _inner(code: types.CodeType, name: str) -> Optional[types.CodeType]:
+def _inner(code: types.CodeType, name: str) -> types.CodeType | None:
     found = [one for one in code.co_consts if isinstance(one, types.CodeType) and one.co_name == name]
     return found[-1] if found else None
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List
+from typing import Any
 
 from .source import Edit, applied, editable
 
 _INVENTORY = "inventory.json"
 
 
-def _walk(root: str) -> Dict[str, List[int]]:
+def _walk(root: str) -> dict[str, list[int]]:
     found = {}
     for folder, folders, files in os.walk(root):
         if folder == root and ".git" in folders:
@@ -32,7 +32,7 @@ def remember(root: str, home: str) -> None:
         json.dump(_walk(root), file)
 
 
-def tidy(root: str, home: str, keep: List[str]) -> None:
+def tidy(root: str, home: str, keep: list[str]) -> None:
     """Remove files that tests made and put back those that they changed, but for the paths in `keep`."""
     try:
         with open(os.path.join(home, _INVENTORY), encoding="utf-8", errors="surrogateescape") as file:
@@ -58,7 +58,7 @@ def _drop_empty(root: str, folder: str) -> None:
         folder = os.path.dirname(folder)
 
 
-def apply(root: str, changes: List[Dict[str, Any]]) -> str:
+def apply(root: str, changes: list[dict[str, Any]]) -> str:
     """Make edits in files, each with the text that it replaces; the reason why not, or nothing."""
     for change in changes:
         path = os.path.join(root, change["path"])

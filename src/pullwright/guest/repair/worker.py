@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import traceback
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any
 
 from . import tidy
 from .channel import Channel
@@ -24,7 +24,7 @@ _MOST_CANDIDATES = 60_000
 def main(home: str, name: str) -> None:
     """Do the job in the file `name` of the folder `home`."""
     with open(os.path.join(home, name), encoding="utf-8") as file:
-        job: Dict[str, Any] = json.load(file)
+        job: dict[str, Any] = json.load(file)
     root = os.path.realpath(job["root"])
     if not job.get("module", True) and sys.path[:1] == [""]:
         del sys.path[0]
@@ -46,7 +46,7 @@ def main(home: str, name: str) -> None:
     os._exit(0)
 
 
-def _with_pytest(job: Dict[str, Any], root: str, channel: Channel) -> None:
+def _with_pytest(job: dict[str, Any], root: str, channel: Channel) -> None:
     try:
         session = importlib.import_module(".session", __package__)
     except ImportError as error:
@@ -65,14 +65,15 @@ class _Ticker:
         self._channel = channel
         self._last = 0.0
 
-    def tick(self, done: int, total: int, until: float) -> None:
+    def tick(self, done: int, total: int, until: float, number: int = 0) -> None:
         now = time.monotonic()
         if now - self._last >= 1.0:
             self._last = now
-            self._channel.tell("progress", done=done, total=total, left=round(max(0.0, until - now), 1))
+            left = round(max(0.0, until - now), 1)
+            self._channel.tell("progress", done=done, total=total, left=left, number=number)
 
 
-def _survey(session: Any, job: Dict[str, Any], root: str, channel: Channel) -> None:
+def _survey(session: Any, job: dict[str, Any], root: str, channel: Channel) -> None:
     survey = importlib.import_module(".survey", __package__)
     ticker, began = _Ticker(channel), time.monotonic()
     total, found = len(session.items), survey.Survey()
@@ -83,16 +84,16 @@ def _survey(session: Any, job: Dict[str, Any], root: str, channel: Channel) -> N
         slow = [at for at in failing if found.results[at]["slow"]]
         quick = [at for at in failing if at not in slow][:60]
         survey.traced(session, found, quick, root, until, 5.0)
-        survey.traced(session, found, slow[:3], root, until + 6, 1.5)
+        survey.traced(session, found, slow[:2], root, until + 6, 1.0)
         files = {str(session.items[at].nodeid).split("::")[0] for at in failing}
         near = sorted(found.passing(), key=lambda at: (str(session.items[at].nodeid).split("::")[0] not in files, at))
         survey.traced(session, found, near[:_MOST_PASSING], root, time.monotonic() + job["budget"] * 0.15, 5.0)
     channel.tell("survey", **_surveyed(session, found, survey.suspicion(found, root), root))
 
 
-def _surveyed(session: Any, found: Any, suspicion: Dict[Tuple[str, int], float], root: str) -> Dict[str, Any]:
+def _surveyed(session: Any, found: Any, suspicion: dict[tuple[str, int], float], root: str) -> dict[str, Any]:
     nodes = [str(item.nodeid) for item in session.items]
-    failing, passing = found.failing(), found.passing()
+    failing, passing = found.failing()[:_MOST_FAILING], found.passing()[:_MOST_PASSING]
     units = []
     for score, unit in _suspects(suspicion, root)[:_MOST_UNITS]:
         inside = {(unit.file.path, line) for line in range(unit.first, unit.last + 1)}
@@ -104,8 +105,8 @@ def _surveyed(session: Any, found: Any, suspicion: Dict[Tuple[str, int], float],
                 "first": unit.first,
                 "score": round(score, 4),
                 "module": _module(unit.file),
-                "failing": [nodes[at] for at in failing if found.lines.get(at, body) & body][:_MOST_FAILING],
-                "passing": [nodes[at] for at in passing if found.lines.get(at, set()) & body][:_MOST_PASSING],
+                "failing": [index for index, at in enumerate(failing) if found.lines.get(at, body) & body],
+                "passing": [index for index, at in enumerate(passing) if found.lines.get(at, set()) & body],
                 "lines": [[line, round(value, 4)] for (_, line), value in _of(suspicion, inside)],
                 "types": _types(found.types, unit),
             }
@@ -113,7 +114,7 @@ def _surveyed(session: Any, found: Any, suspicion: Dict[Tuple[str, int], float],
     return {
         "tests": len(nodes),
         "ran": len(found.results),
-        "failed": len(failing),
+        "failed": len(found.failing()),
         "failing": [
             {
                 "id": nodes[at],
@@ -121,19 +122,19 @@ def _surveyed(session: Any, found: Any, suspicion: Dict[Tuple[str, int], float],
                 "seconds": round(found.results[at]["seconds"], 4),
                 "slow": found.results[at]["slow"],
             }
-            for at in failing[:_MOST_FAILING]
+            for at in failing
         ],
-        "passing": [[nodes[at], round(found.results[at]["seconds"], 4)] for at in passing[:_MOST_PASSING]],
+        "passing": [[nodes[at], round(found.results[at]["seconds"], 4)] for at in passing],
         "errors": session.collection_errors[:20],
         "units": units,
     }
 
 
-def _of(suspicion: Dict[Tuple[str, int], float], places: Set[Tuple[str, int]]) -> List[Tuple[Tuple[str, int], float]]:
+def _of(suspicion: dict[tuple[str, int], float], places: set[tuple[str, int]]) -> list[tuple[tuple[str, int], float]]:
     return sorted((place, suspicion[place]) for place in places if place in suspicion)
 
 
-def _suspects(suspicion: Dict[Tuple[str, int], float], root: str) -> List[Tuple[float, Unit]]:
+def _suspects(suspicion: dict[tuple[str, int], float], root: str) -> list[tuple[float, Unit]]:
     """Functions with suspicious lines, the most suspicious first."""
     found = []
     for path in sorted({place[0] for place in suspicion}):
@@ -146,8 +147,8 @@ def _suspects(suspicion: Dict[Tuple[str, int], float], root: str) -> List[Tuple[
     return found
 
 
-def _types(types: Dict[str, Dict[str, Set[str]]], unit: Unit) -> Dict[str, List[str]]:
-    merged: Dict[str, Set[str]] = {}
+def _types(types: dict[str, dict[str, set[str]]], unit: Unit) -> dict[str, list[str]]:
+    merged: dict[str, set[str]] = {}
     for place, names in types.items():
         path, _, line = place.rpartition(":")
         if path == unit.file.path and unit.first <= int(line) <= unit.last:
@@ -164,7 +165,7 @@ def _module(file: SourceFile) -> str:
     return ""
 
 
-def _search(session: Any, job: Dict[str, Any], root: str, channel: Channel) -> None:
+def _search(session: Any, job: dict[str, Any], root: str, channel: Channel) -> None:
     search = importlib.import_module(".search", __package__)
     until = time.monotonic() + job["budget"]
     survey = job["survey"]
@@ -172,26 +173,29 @@ def _search(session: Any, job: Dict[str, Any], root: str, channel: Channel) -> N
     failing = [position[one["id"]] for one in survey["failing"] if one["id"] in position]
     slow = [position[one["id"]] for one in survey["failing"] if one["slow"] and one["id"] in position]
     usual = {position[node]: seconds for node, seconds in survey["passing"] if node in position}
-    found: List[Candidate] = []
-    plans: Dict[int, Any] = {}
-    suspicion: Dict[Tuple[str, int], float] = {}
+    usual.update({position[one["id"]]: one["seconds"] for one in survey["failing"] if one["id"] in position})
+    usual.update(dict.fromkeys(slow, 0.0))
+    passing = [position[node] for node, _ in survey["passing"] if node in position]
+    found: list[Candidate] = []
+    plans: dict[int, Any] = {}
+    suspicion: dict[tuple[str, int], float] = {}
     for entry in survey["units"]:
         unit = _unit(root, entry)
         if unit is None:
             continue
         _load(entry["module"])
-        touching = [position[node] for node in entry["failing"] if node in position]
-        covering = [position[node] for node in entry["passing"] if node in position]
-        checks = [*covering, *(at for at in usual if at not in covering)]
+        touching = [position[node] for node in _ids(survey["failing"], entry["failing"]) if node in position]
+        covering = [position[node] for node in _ids(survey["passing"], entry["passing"]) if node in position]
+        checks = [*covering, *(at for at in passing if at not in covering)]
         plans[id(unit)] = search.plan(session, failing, slow, touching, checks, usual)
         suspicion.update({(unit.file.path, line): score for line, score in entry["lines"]})
         found.extend(candidates(unit, entry["types"]))
     ranked = ordered(found, suspicion)[:_MOST_CANDIDATES]
     server = search.Search(session, ranked, plans, usual)
     ticker = _Ticker(channel)
-    best = search.hunt(
-        server, job["skip"], until, lambda: ticker.tick(server.tried(), len(ranked), until)
-    )
+    resume = (job["pass"], job["cleared"])
+    total = len(ranked)
+    best = search.hunt(server, job["skip"], resume, until, lambda number, done: ticker.tick(done, total, until, number))
     if best is not None:
         channel.tell("hit", **_hit(session, server, best))
     words = [verdict.word for verdict in server.verdicts.values()]
@@ -204,6 +208,11 @@ def _search(session: Any, job: Dict[str, Any], root: str, channel: Channel) -> N
     )
 
 
+def _ids(tests: list[Any], chosen: list[int]) -> list[str]:
+    """The names of tests given by their numbers."""
+    return [tests[at]["id"] if isinstance(tests[at], dict) else tests[at][0] for at in chosen]
+
+
 def _load(module: str) -> None:
     if module and module not in sys.modules:
         try:
@@ -212,7 +221,7 @@ def _load(module: str) -> None:
             return
 
 
-def _unit(root: str, entry: Dict[str, Any]) -> Optional[Unit]:
+def _unit(root: str, entry: dict[str, Any]) -> Unit | None:
     file = read(root, entry["path"])
     for unit in file.functions() if file is not None else ():
         if unit.qualname == entry["name"] and unit.first == entry["first"]:
@@ -220,7 +229,7 @@ def _unit(root: str, entry: Dict[str, Any]) -> Optional[Unit]:
     return None
 
 
-def _hit(session: Any, server: Any, index: int) -> Dict[str, Any]:
+def _hit(session: Any, server: Any, index: int) -> dict[str, Any]:
     verdict = server.verdicts[index]
     others = [
         at
@@ -237,7 +246,7 @@ def _hit(session: Any, server: Any, index: int) -> Dict[str, Any]:
     }
 
 
-def _change(candidate: Candidate) -> Dict[str, Any]:
+def _change(candidate: Candidate) -> dict[str, Any]:
     data = candidate.unit.file.data
     return {
         "path": candidate.unit.file.path,
