@@ -127,6 +127,19 @@ def test_the_page_about_the_command_line_is_its_help() -> None:
     assert (ROOT / "docs/cli.md").read_text() == done.stdout, "python docs/cli.py writes it anew"
 
 
+def test_the_commands_in_the_pages_are_commands_with_those_options() -> None:
+    helps = dict(re.findall(r"^## (pullwright.*)\n\n```\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.M | re.S))
+    lines = []
+    for page in ("README.md", "CONTRIBUTING.md", "scripts/demo"):
+        lines += re.findall(r"\.venv/bin/(pullwright .*)", (ROOT / page).read_text())
+    assert len(lines) > 10
+    for line in lines:
+        words = line.split(" -- ")[0].split()
+        name = next(name for length in (3, 2) if (name := " ".join(words[:length])) in helps)
+        for option in re.findall(r"(?<=\s)--[a-z-]+", line.split(" -- ")[0]):
+            assert option in helps[name], f"{option} of {name}"
+
+
 def test_every_decision_has_context_decision_and_cost() -> None:
     records = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
     assert [int(path.name[:4]) for path in records] == list(range(1, len(records) + 1))
