@@ -2,10 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+
+def _inside(path: str) -> str:
+    """A relative path of a Python file that stays below the workspace."""
+    parts = path.split("/")
+    if not path.endswith(".py") or not path.isprintable() or {"", "..", ".git"} & set(parts):
+        raise ValueError("not a Python file of the workspace")
+    return path
+
 
 Text = Annotated[str, Field(max_length=2000)]
-Path = Annotated[str, Field(max_length=1000, pattern=r"^(?!/)(?!.*(?:^|/)\.\.(?:/|$))[^\x00-\x1f]+\.py$")]
+Path = Annotated[str, Field(max_length=1000), AfterValidator(_inside)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Seconds = Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)]
 
