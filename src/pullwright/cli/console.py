@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 
 from pullwright.domain.errors import SandboxError
 from pullwright.sandbox.base import Process
@@ -18,52 +17,53 @@ _PIECE = 64 * 1024
 async def attach(process: Process, *, pty: bool, out: int) -> int:
     """Join standard input and the descriptor `out` to a process until it ends; gives its exit status."""
     loop = asyncio.get_running_loop()
-    keys: asyncio.Queue[bytes] = asyncio.Queue()
-    sender = asyncio.create_task(_send(process, keys))
+    sender = asyncio.create_task(_send(process))
+    jobs: set[asyncio.Task[None]] = {sender}
+
+    def on(number: int, answer: Callable[[], Coroutine[None, None, None]]) -> None:
+        loop.add_signal_handler(number, lambda: jobs.add(loop.create_task(answer())))
+
     with _raw() if pty else contextlib.nullcontext():
         if pty:
             await _fit(process)
-            loop.add_signal_handler(signal.SIGWINCH, lambda: loop.create_task(_fit(process)))
+            on(signal.SIGWINCH, lambda: _fit(process))
         else:
-            loop.add_signal_handler(signal.SIGINT, lambda: loop.create_task(process.kill()))
-        reading = _read_keys(loop, keys)
+            on(signal.SIGINT, process.kill)
         try:
             async for piece in process.output():
                 await loop.run_in_executor(None, _write_all, out, piece)
             return await process.wait()
         finally:
-            if reading:
-                loop.remove_reader(sys.stdin.fileno())
             loop.remove_signal_handler(signal.SIGWINCH if pty else signal.SIGINT)
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
 
 
-def _read_keys(loop: asyncio.AbstractEventLoop, keys: "asyncio.Queue[bytes]") -> bool:
-    """Queue what comes on standard input, an empty piece at its end; whether a reader was set up."""
-    descriptor = sys.stdin.fileno()
-
-    def readable() -> None:
-        data = os.read(descriptor, _PIECE)
-        keys.put_nowait(data)
-        if not data:
-            loop.remove_reader(descriptor)
-
-    try:
-        loop.add_reader(descriptor, readable)
-    except PermissionError:  # epoll takes no regular files; those can be read at once
-        while data := os.read(descriptor, _PIECE):
-            keys.put_nowait(data)
-        keys.put_nowait(b"")
-        return False
-    return True
-
-
-async def _send(process: Process, keys: "asyncio.Queue[bytes]") -> None:
+async def _send(process: Process) -> None:
+    """Hand on what comes on standard input, no faster than it is taken."""
     with contextlib.suppress(SandboxError):  # it has ended; its output says how
-        while data := await keys.get():
+        while data := await _read(0):
             await process.send(data)
         await process.close_stdin()
+
+
+async def _read(descriptor: int) -> bytes:
+    """The next piece, empty at the end."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    try:
+        loop.add_reader(descriptor, ready.set)
+    except PermissionError:  # epoll takes no regular files; those are always ready
+        pass
+    except OSError:  # there is no standard input
+        return b""
+    else:
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(descriptor)
+    return await loop.run_in_executor(None, os.read, descriptor, _PIECE)
 
 
 async def _fit(process: Process) -> None:
@@ -74,7 +74,7 @@ async def _fit(process: Process) -> None:
 @contextlib.contextmanager
 def _raw() -> Iterator[None]:
     """While this lasts every key goes to the process, Ctrl-C included."""
-    descriptor = sys.stdin.fileno()
+    descriptor = 0
     before = termios.tcgetattr(descriptor)
     try:
         tty.setraw(descriptor)

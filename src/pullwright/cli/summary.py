@@ -29,6 +29,12 @@ def summary(task: Task) -> list[Line]:
         lines += [Line(line) for line in shown(task.answer).splitlines()]
         return [*lines, Line(""), *_next(task)]
     pull = task.pull_request
+    if pull is None and exit_status(task) == FAULT:
+        lines += [
+            Line("the platform failed", "bad"),
+            *(Line(f"  {shown(line)}") for line in (task.reason or "").splitlines()),
+        ]
+        return [*lines, Line("  the log says where; `pullwright doctor` checks this machine"), *_next(task)]
     if pull is None:
         style: Style = "warning" if task.state is State.CANCELLED else "bad"
         head = {State.CANCELLED: "cancelled", State.FAILED: "no ready change"}.get(task.state, str(task.state))
@@ -69,8 +75,7 @@ def _next(task: Task) -> list[Line]:
     commands: list[tuple[str, str]] = []
     if any(attempt.head for attempt in task.attempts):
         commands += [("task diff", "the change"), ("task apply", "put it on your working tree")]
-    if task.attempts:
-        commands.append(("task log", "everything that happened"))
+    commands.append(("task log", "everything that happened"))
     if not task.state.final:
         commands = [("task watch", "go on with it"), ("task cancel", "stop it")]
     elif task.state is not State.DONE:

@@ -35,9 +35,9 @@ class Record:
     @classmethod
     async def open(cls, settings: Settings) -> "Record":
         """Make the data directory where it is missing, bring the tables to this version, connect."""
-        await asyncio.to_thread(_make_home, settings)
         database = Database(settings)
         try:
+            await database.off_loop(lambda: _make_home(settings))
             await database.off_loop(database.migrate)
         except BaseException:
             database.close()
@@ -46,7 +46,7 @@ class Record:
 
     async def close(self) -> None:
         """Let go of threads and connections."""
-        await asyncio.to_thread(self._database.close)
+        self._database.close()
 
     async def submit(self, task: Task) -> Task:
         """Write a new task down. Submitting an id again changes nothing and gives what is there."""
