@@ -128,7 +128,9 @@ def test_the_page_about_the_command_line_is_its_help() -> None:
 
 
 def test_the_commands_in_the_pages_are_commands_with_those_options() -> None:
-    helps = dict(re.findall(r"^## (pullwright[^\n]*)\n\n```\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.M | re.S))
+    helps = dict(
+        re.findall(r"^## (pullwright[^\n]*)\n\n```\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.M | re.S)
+    )
     lines = []
     for page in ("README.md", "CONTRIBUTING.md", "scripts/demo"):
         lines += re.findall(r"\.venv/bin/(pullwright .*)", (ROOT / page).read_text())
