@@ -41,7 +41,7 @@ class PullRequests(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class LocalForge:
     """Pull requests of one repository on this machine."""
 

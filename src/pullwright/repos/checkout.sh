@@ -33,6 +33,12 @@ make() { # an empty git directory at $1
 CONFIG
 }
 
+# Git's patterns for the paths in file $2, edited further by $1. In a pattern `?` stands for any one byte, so it will do for
+# every byte that means something there or that git wrote with an escape.
+pattern() {
+  sed -e '/^"/{s/^"//;s/"$//;s/\\[0-7][0-7][0-7]/?/g;s/\\./?/g;}' -e 's/[][*\\ ]/?/g' -e 's|^|/|' -e "$1" "$2"
+}
+
 mkdir -p "$workspace"
 cd "$workspace"
 if [ -e .git ] || [ -L .git ]; then
@@ -57,12 +63,17 @@ GIT_DIR=$state GIT_WORK_TREE=$workspace
 export GIT_DIR GIT_WORK_TREE
 git read-tree --reset -u "$tree^{tree}"
 
-# What setup left behind is not the agent's work. In a pattern `?` stands for any one byte, so it will do for every byte
-# that means something to git's patterns or that git wrote with an escape.
+# Files that git would rewrite when it takes them in (line endings that do not fit the attributes) are taken as they are.
+git -c core.quotePath=false diff-files --name-only >"$state/unfit"
+if [ -s "$state/unfit" ]; then
+  pattern 's/$/ -text !eol !ident !filter !working-tree-encoding/' "$state/unfit" >"$state/info/attributes"
+fi
+rm "$state/unfit"
+
+# What setup left behind is not the agent's work.
 git -c core.quotePath=false ls-files --others --exclude-standard --directory >"$state/others"
 if [ -s "$state/others" ]; then
-  sed -e '/^"/{s/^"//;s/"$//;s/\\[0-7][0-7][0-7]/?/g;s/\\./?/g;}' -e 's/[][*\\]/?/g' -e 's/ $/?/' -e 's|^|/|' \
-    "$state/others" >"$state/info/exclude"
+  pattern '' "$state/others" >"$state/info/exclude"
 fi
 rm "$state/others"
 unset GIT_DIR GIT_WORK_TREE
@@ -70,7 +81,9 @@ unset GIT_DIR GIT_WORK_TREE
 make .git
 echo "ref: refs/heads/pullwright" >.git/HEAD
 echo "$commit" >.git/refs/heads/pullwright
-if [ -f "$state/info/exclude" ]; then cat "$state/info/exclude" >.git/info/exclude; fi
+for file in exclude attributes; do
+  if [ -f "$state/info/$file" ]; then cat "$state/info/$file" >".git/info/$file"; fi
+done
 cat "$state/index" >.git/index
 touch -r "$state/index" .git/index
 if [ "$tree" != "$commit" ]; then git read-tree --reset "$commit^{tree}"; fi

@@ -20,9 +20,8 @@ WORKSPACE = "/workspace"
 OBJECTS = "/opt/pullwright/objects"
 STATE = "/opt/env/.pullwright"
 MAX_BYTES = 512 * 1024 * 1024  # of a pack as it comes out of a sandbox
-MAX_UNPACKED = 4 * MAX_BYTES  # of all its objects together, and
-MAX_OBJECT = MAX_BYTES  # of one
-MAX_LISTING = 64 * 1024 * 1024  # of the list of paths that differ from the parent: some 500,000
+UNPACKED = 4  # times that for all its objects together; one alone may be as large as the pack
+MAX_LISTING = 64 * 1024 * 1024  # of the list of a workspace's paths: some 1,000,000
 ATTEMPTS = "refs/pullwright/attempts"
 
 _HEADER = re.compile(rb"pullwright-capture ([0-9a-f]{40})\n")
@@ -97,7 +96,7 @@ async def take_in(
     count = _objects_in(pack)
     if count:
         async with _quarantine(store) as aside:
-            await _check_pack(store, aside, pack)
+            await _check_pack(store, aside, pack, max_bytes)
             await _check_tree(store, tree, parent, aside)
             await _adopt(store, aside, count)
     else:
@@ -149,7 +148,7 @@ def _within(store: BareStore, aside: Path | None, limit: int = git.OUTPUT_LIMIT)
     return store.call(variables=variables, limit=limit)
 
 
-async def _check_pack(store: BareStore, aside: Path, pack: bytes) -> None:
+async def _check_pack(store: BareStore, aside: Path, pack: bytes, max_bytes: int) -> None:
     """Index the pack: every object well formed (fsck's warnings count), its links whole, nothing too large."""
     call = _within(store, aside)
     command = ("index-pack", "--stdin", "--strict", "--fix-thin", "--threads=1")
@@ -166,10 +165,10 @@ async def _check_pack(store: BareStore, aside: Path, pack: bytes) -> None:
         total += int(size)
         if kind not in (b"blob", b"tree"):
             raise HostileObject(f"The sandbox handed over a {kind.decode()} among its files; it was not taken in.")
-        if int(size) > MAX_OBJECT or total > MAX_UNPACKED:
+        if int(size) > max_bytes or total > UNPACKED * max_bytes:
             raise HostileObject(
-                f"The workspace's new files come to more than {MAX_UNPACKED} bytes, or one to more than {MAX_OBJECT}. "
-                "Remove large files, or list them in .gitignore."
+                f"The workspace's new files come to more than {UNPACKED * max_bytes} bytes, or one to more than "
+                f"{max_bytes}. Remove large files, or list them in .gitignore."
             )
 
 
@@ -179,8 +178,11 @@ async def _check_tree(store: BareStore, tree: str, parent: str, aside: Path | No
     kind = await git.attempt(call, "cat-file", "-t", tree)
     if kind.code != 0 or kind.out.strip() != b"tree":
         raise HostileObject("The sandbox handed over a workspace whose tree is missing; it was not taken in.")
+    if tree == await store.tree(parent):
+        return
     try:
-        await git.git(call, "diff-tree", "-r", "--raw", "-z", "--no-renames", f"{parent}^{{tree}}", tree)
+        # Written as it is walked, so that a tree that unfolds without end is stopped by the limit, not by the memory.
+        await git.git(call, "ls-tree", "-r", "-z", "--name-only", tree)
     except RepositoryError as error:
         raise HostileObject(f"The workspace's tree cannot be listed and was not taken in: {error}") from error
 

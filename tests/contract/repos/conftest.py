@@ -91,9 +91,17 @@ def ground() -> Iterator[Path]:
 
 @pytest.fixture(params=owners(), ids=lambda uid: f"owner-{'root' if uid == 0 else 'user'}")
 def person(request: pytest.FixtureRequest, ground: Path) -> Person:
-    """A repository with two commits on `main`, and a tag."""
-    uid: int = request.param
-    path = ground / "proj"
+    """A repository with two commits on `main`, and a tag; as root, once root's and once somebody else's."""
+    return started(ground / "proj", request.param)
+
+
+@pytest.fixture
+def mine(ground: Path) -> Person:
+    """The same, ours."""
+    return started(ground / "proj", os.geteuid())
+
+
+def started(path: Path, uid: int) -> Person:
     path.mkdir()
     os.chown(path, uid, uid)
     made = Person(path, uid)
