@@ -108,7 +108,8 @@ def test_a_run_is_told_from_environment_to_pull_request() -> None:
     for part in (
         "  1:05  preparing",
         "environment: python",
-        "setup: uv sync   (uv.lock is there)",
+        "setup:   (uv.lock is there)",
+        "    uv sync",
         "check: pytest   (you said so)",
         "prepared in 12.3 s",
         "working",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -126,12 +127,14 @@ def answer_json(value: Any) -> None:  # noqa: ANN401
 def answer_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Print a table on standard output: fitted to a terminal, whole in a pipe."""
     console = _console(sys.stdout)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True, overflow="ellipsis" if console.is_terminal else "ignore")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table, soft_wrap=not console.is_terminal)
+    table = [headings, *rows]
+    widths = [max(cell_len(row[column]) for row in table) for column in range(len(headings))]
+    for number, row in enumerate(table):
+        cells = (set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True))
+        line = Text("  ".join(cells).rstrip(), style="bold" if number == 0 else "")
+        if console.is_terminal:
+            line.truncate(console.width, overflow="ellipsis")
+        console.print(line)
 
 
 def _console(stream: IO[str]) -> Console:

@@ -188,12 +188,11 @@ def _setting(name: str, setting: Setting) -> list[Line]:
         return [Line(f"  {name}: none{f' ({shown(setting.why)})' if setting.why else ''}", "dim")]
     origin = {Origin.OPTION: "you said so", Origin.FILE: ".pullwright.toml"}.get(setting.origin, shown(setting.why))
     commands = [shown(line) for line in setting.command.splitlines() if line.strip()]
-    first, *more = commands or [""]
-    return [
-        Line(f"  {name}: {first}{f'   ({origin})' if origin else ''}"),
-        *(Line(" " * (len(name) + 4) + line) for line in more[:5]),
-        *([Line(f"{' ' * (len(name) + 4)}... {len(more) - 5} more lines", "dim")] if len(more) > 5 else []),
-    ]
+    because = f"   ({origin})" if origin else ""
+    if len(commands) <= 1:
+        return [Line(f"  {name}: {''.join(commands)}{because}")]
+    rest = [Line(f"    ... {len(commands) - 6} more lines", "dim")] if len(commands) > 6 else []
+    return [Line(f"  {name}:{because}"), *(Line(f"    {line}") for line in commands[:6]), *rest]
 
 
 def receipt_lines(receipt: Receipt) -> list[Line]:

@@ -80,7 +80,7 @@ def _next(task: Task) -> list[Line]:
         commands = [("task watch", "go on with it"), ("task cancel", "stop it")]
     elif task.state is not State.DONE:
         commands.append(("task retry", "try once more"))
-    return [Line(""), *(Line(f"  pullwright {command} {task.id:<12} {text}", "dim") for command, text in commands)]
+    return [Line(""), *(Line(f"  {f'pullwright {command} {task.id}':<34} {text}", "dim") for command, text in commands)]
 
 
 def table_rows(tasks: list[Task], at: datetime | None = None) -> list[tuple[str, ...]]:
