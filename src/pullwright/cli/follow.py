@@ -50,12 +50,15 @@ class Interrupts:
         """While this lasts the signals come here."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._pressed)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        ends = [signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays ignored
+            ends.append(signal.SIGHUP)
+        for number in ends:
             loop.add_signal_handler(number, self._leave, LEFT)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in (signal.SIGINT, *ends):
                 loop.remove_signal_handler(number)
 
     def _pressed(self) -> None:
