@@ -8,6 +8,8 @@ PullwrightError
 │   └── NothingToCheck                no test command is known and none was given
 ├── ConfigurationError (ValueError)   the platform's own settings are wrong
 │   └── ModelUnavailable              no model is configured, or its key, name or address is wrong
+├── ModelFailed (RuntimeError)        a model's provider kept failing
+│   └── ContextOverflow               the conversation is longer than the model takes
 ├── MachineError (RuntimeError)       this machine cannot do it
 │   ├── SandboxUnavailable            namespaces, bubblewrap or the launcher are missing or forbidden
 │   ├── DataDirectoryError            the data directory is not writable, full, or of a newer version
@@ -52,6 +54,14 @@ class ConfigurationError(PullwrightError, ValueError):
 
 class ModelUnavailable(ConfigurationError):
     """No model is configured, or its key, name or address is wrong."""
+
+
+class ModelFailed(PullwrightError, RuntimeError):
+    """A model's provider kept failing, or answered with what cannot be used."""
+
+
+class ContextOverflow(ModelFailed):
+    """The conversation is longer than the model takes."""
 
 
 class MachineError(PullwrightError, RuntimeError):

@@ -1,0 +1,142 @@
+"""`apply_patch` on the files of a sandbox, all or nothing: one command reads, one writes."""
+
+import base64
+import io
+import tarfile
+
+from pullwright.engines.native.patch import Applied, PatchError, apply, parse, touched
+from pullwright.sandbox.base import ExecRequest, Sandbox
+
+MAX_FILE = 16 * 1024 * 1024
+_OUTPUT = 96 * 1024 * 1024
+_SECONDS = 120.0
+
+# For each path one line: what it is, and a regular file's mode and bytes.
+_READ = r"""
+cd /workspace || exit 1
+for path in "$@"; do
+  real=$(realpath -m -- "./$path") || real=
+  case "$real/" in
+    /workspace/.git/*) echo astray; continue ;;
+    /workspace/*) ;;
+    *) echo astray; continue ;;
+  esac
+  if [ -f "./$path" ]; then
+    if [ "$(stat -L -c %s -- "./$path")" -gt "$MAX" ]; then echo large; continue; fi
+    [ -r "./$path" ] || { echo unreadable; continue; }
+    printf 'file %s ' "$(stat -L -c %a -- "./$path")"
+    base64 -w0 <"./$path"
+    echo
+  elif [ -d "./$path" ]; then echo folder
+  elif [ -e "./$path" ] || [ -L "./$path" ]; then echo special
+  else echo none
+  fi
+done
+"""
+
+# Arguments: `put INDEX PATH` and `drop PATH`. Everything that can fail for want of room or rights comes first.
+_WRITE = r"""
+set -eu
+cd /workspace
+stage=$(mktemp -d ./.pullwright.XXXXXX)
+trap 'rm -rf -- "$stage"' EXIT
+tar -xpf - -C "$stage"
+i=1
+for word in "$@"; do
+  case $((i % 3)) in
+    1) what=$word ;;
+    2) index=$word ;;
+    0) folder=$(dirname -- "./$word")
+       if [ "$what" = put ]; then mkdir -p -- "$folder"; fi
+       if [ ! -w "$folder" ]; then echo "$folder is not writable" >&2; exit 1; fi ;;
+  esac
+  i=$((i + 1))
+done
+i=1
+for word in "$@"; do
+  case $((i % 3)) in
+    1) what=$word ;;
+    2) index=$word ;;
+    0) if [ "$what" = put ]; then
+         target=./$word
+         if [ -L "$target" ]; then target=$(realpath -- "$target"); fi
+         mv -f -- "$stage/$index" "$target"
+       else
+         rm -f -- "./$word"
+       fi ;;
+  esac
+  i=$((i + 1))
+done
+"""
+
+_REFUSED = {
+    "astray": "leads out of the workspace, or into `.git`, through a link. Name the file itself.",
+    "large": f"is larger than {MAX_FILE // 2**20} MiB. Change it with a command.",
+    "unreadable": "cannot be read. Change its mode first.",
+    "folder": "is a folder. Name a file.",
+    "special": "is no regular file, or a link that leads nowhere. Change it with a command.",
+}
+
+
+async def apply_patch(sandbox: Sandbox, text: str) -> str:
+    """Apply a patch and say what changed. Raises `PatchError`; nothing has changed then."""
+    operations = parse(text.encode("utf-8", "replace").decode())
+    files, modes = await _read(sandbox, touched(operations))
+    applied = apply(operations, files)
+    if not applied.files:
+        return "The files are already as the patch would make them. Nothing changed."
+    await _write(sandbox, applied, modes)
+    lines = ["Done. Changed:"]
+    for path, content in sorted(applied.files.items()):
+        letter = "D" if content is None else "M" if path in files else "A"
+        lines.append(f"{letter} {path}" + (f" (from {applied.moved[path]})" if path in applied.moved else ""))
+    lines += [f"Note: {note}." for note in applied.notes]
+    return "\n".join(lines)
+
+
+async def _read(sandbox: Sandbox, paths: list[str]) -> tuple[dict[str, str], dict[str, int]]:
+    """The text and mode of each path that exists. What is no UTF-8 is kept as it is (`surrogateescape`)."""
+    result = await sandbox.run(
+        ExecRequest(
+            argv=("sh", "-c", _READ, "sh", *paths),
+            variables={"MAX": str(MAX_FILE)},
+            timeout=_SECONDS,
+            output_limit=_OUTPUT,
+        )
+    )
+    lines = result.stdout.split(b"\n")[:-1]
+    if result.exit_code != 0 or result.dropped or len(lines) != len(paths):
+        why = result.stderr.decode(errors="replace").strip()[-500:] or "they are too large together"
+        raise PatchError(f"The files could not be read: {why}. Send smaller patches.")
+    files: dict[str, str] = {}
+    modes: dict[str, int] = {}
+    for path, line in zip(paths, lines, strict=True):
+        kind, *rest = line.split(b" ")
+        if kind == b"file":
+            modes[path] = int(rest[0], 8) & 0o777
+            files[path] = base64.b64decode(rest[1]).decode("utf-8", "surrogateescape")
+        elif kind != b"none":
+            raise PatchError(f"{path} {_REFUSED.get(kind.decode(), 'cannot be read.')}")
+    return files, modes
+
+
+async def _write(sandbox: Sandbox, applied: Applied, modes: dict[str, int]) -> None:
+    archive = io.BytesIO()
+    arguments: list[str] = []
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for index, (path, text) in enumerate(applied.files.items()):
+            if text is None:
+                arguments += ["drop", "-", path]
+                continue
+            data = text.encode("utf-8", "surrogateescape")
+            member = tarfile.TarInfo(str(index))
+            member.size = len(data)
+            member.mode = modes.get(applied.moved.get(path, path), 0o644)
+            tar.addfile(member, io.BytesIO(data))
+            arguments += ["put", str(index), path]
+    result = await sandbox.run(
+        ExecRequest(argv=("sh", "-c", _WRITE, "sh", *arguments), stdin=archive.getvalue(), timeout=_SECONDS)
+    )
+    if result.exit_code != 0:
+        why = result.stderr.decode(errors="replace").strip()[-500:]
+        raise PatchError(f"The files could not be written: {why or 'it took too long'}. Nothing was changed.")
