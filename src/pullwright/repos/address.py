@@ -10,7 +10,7 @@ from pullwright.domain.task import RepositoryRef
 from pullwright.repos import git
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_SCP = re.compile(r"(?:[^/@:\s]+@)?[^/@:\s]+:(?!//).+")
+_SCP = re.compile(r"(?:[^/@:\s]+@)?[^/@:\s]+:(?!//|:).+")
 _SCHEMES = ("http", "https", "ssh")
 
 

@@ -125,7 +125,7 @@ class BareStore:
         Raises `RepositoryError` where it is larger than `limit`.
         """
         name = path_bytes(path)
-        if not name or b"\n" in name:
+        if b"\n" in name or {b"", b".", b".."} & set(name.split(b"/")):
             return None
         found = await self.run("cat-file", "--batch-check", "--follow-symlinks", stdin=commit.encode() + b":" + name)
         blob = _BLOB.fullmatch(found)

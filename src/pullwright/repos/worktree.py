@@ -148,6 +148,8 @@ class WorkingTree:
         with disk.writing(parent):
             scratch = Path(tempfile.mkdtemp(prefix=f"pullwright-{secrets.token_hex(4)}-", dir=parent))
         try:
+            (scratch / "objects").mkdir()
+            self._hand_over(scratch / "objects")
             self._hand_over(scratch)
             yield scratch
         finally:
@@ -169,9 +171,6 @@ class WorkingTree:
         plain = git.Call(directory=self.path, owner=self.owner)
         index = (await git.git(plain, "rev-parse", "--git-path", "index")).rstrip(b"\n")
         theirs = os.path.join(os.fsencode(self.path), index)  # noqa: PTH118
-        with disk.writing(scratch):
-            (scratch / "objects").mkdir()
-            self._hand_over(scratch / "objects")
         # Read by git as the owner, never by us: as root we could be led to somebody else's file.
         kept = await git.attempt(call, "hash-object", "-w", "--no-filters", "--", theirs)
         if kept.code == 0:

@@ -5,9 +5,10 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,10 +47,11 @@ class Person:
             **_identity(self.uid),
         )
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
-        return done.stdout
+        out: bytes = done.stdout
+        return out
 
     def write(self, name: str | bytes, text: str | bytes, mode: int = 0o644) -> Path:
-        path = Path(os.fsdecode(os.path.join(os.fsencode(self.path), os.fsencode(name))))
+        path = self.path / os.fsdecode(name)
         missing = [parent for parent in path.parents if not parent.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -69,7 +71,7 @@ class Person:
         return self.git("rev-parse", "--verify", name).decode().strip()
 
 
-def _identity(uid: int) -> dict[str, object]:
+def _identity(uid: int) -> dict[str, Any]:
     return {} if uid == os.geteuid() else {"user": uid, "group": uid, "extra_groups": []}
 
 
@@ -85,7 +87,7 @@ def ground() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     for directory, _, _ in os.walk(path):
-        os.chmod(directory, stat.S_IRWXU | stat.S_IMODE(os.stat(directory).st_mode))
+        Path(directory).chmod(stat.S_IRWXU | stat.S_IMODE(Path(directory).stat().st_mode))
     shutil.rmtree(path)
 
 
@@ -93,6 +95,12 @@ def ground() -> Iterator[Path]:
 def person(request: pytest.FixtureRequest, ground: Path) -> Person:
     """A repository with two commits on `main`, and a tag; as root, once root's and once somebody else's."""
     return started(ground / "proj", request.param)
+
+
+@pytest.fixture
+def at() -> Callable[[Path], Person]:
+    """A repository of ours that a test makes, or has made, at a path."""
+    return lambda path: Person(path, os.geteuid())
 
 
 @pytest.fixture
