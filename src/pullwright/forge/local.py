@@ -81,7 +81,7 @@ class LocalForge:
             return await self._store.commit_at(f"refs/heads/{proposal.branch}")
         place = Path(self.repository.location)
         if not place.is_dir():
-            raise ForgeError(f"{place} is not there any more. The change is kept: {self._fetch_line(proposal)}")
+            raise ForgeError(f"{place} is not there any more. {self._kept(proposal)}")
         call = git.Call(directory=place, owner=git.owner_of(place))
         ref = f"refs/heads/{proposal.branch}"
         answer = await git.attempt(call, "for-each-ref", "--format=%(objectname) %(refname)", ref)
@@ -106,6 +106,15 @@ class LocalForge:
             draft=proposal.draft,
         )
         return await self.record.save_local_pull_request(key, wanted, proposal.title, proposal.body)
+
+    def notice(self, proposal: Proposal) -> str | None:
+        """What a person should know: where the branch is, if it is not in a repository of theirs."""
+        if is_path(self.repository):
+            return None
+        return (
+            f"{self.repository.location} is not on this machine, so the branch {proposal.branch} is kept in the store. "
+            f"Take it into a clone with `git fetch {self._store.path} {proposal.branch}:{proposal.branch}`."
+        )
 
     @property
     def _store(self) -> Store:
