@@ -7,10 +7,12 @@ from pathlib import Path
 
 from pullwright.domain.task import RepositoryRef
 from pullwright.engines.base import Engine
+from pullwright.engines.native.engine import NativeEngine
 from pullwright.engines.repair.engine import RepairEngine
 from pullwright.flow.platform import Platform
 from pullwright.forge.base import Forge
 from pullwright.forge.local import LocalForge
+from pullwright.models.known import Models, found
 from pullwright.repos.mirror import Repositories
 from pullwright.sandbox.base import Bind
 from pullwright.sandbox.local import LocalSandboxes
@@ -26,17 +28,17 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
     record = await Record.open(settings)
     root = os.geteuid() == 0
     repositories = Repositories(settings.repositories, group=settings.sandbox_uid if root else None)
+    models = Models(settings.model)
     sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
 
     async def repair(_: str | None) -> Engine:
         return RepairEngine()
 
     async def native(model: str | None) -> Engine:
-        # The model layer takes a second to import; a task for the repair engine never pays it.
-        from pullwright.engines.native.engine import NativeEngine
-        from pullwright.models import open_model
+        return NativeEngine(await models.open(model))
 
-        return NativeEngine(await open_model(settings.model, model))
+    async def check_model(name: str) -> None:
+        await (await models.open(name)).check()
 
     def forge(repository: RepositoryRef) -> Forge:
         return LocalForge(record, repositories, repository)
@@ -49,10 +51,12 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
             sandboxes=sandboxes,
             engines={"repair": repair, "native": native},
             forge=forge,
-            default_model=lambda: settings.model.name,
+            default_model=lambda: found(settings.model),
+            check_model=check_model,
             tools=(Bind(_uv(), f"{TOOLS}/uv"),),
         )
     finally:
+        await models.close()
         await sandboxes.close()
         await record.close()
 

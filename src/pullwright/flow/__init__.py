@@ -4,6 +4,7 @@
 - `desk.py`: where people hand in, stop, retry and ask after tasks.
 - `environment.py`: a repository becomes a prepared machine.
 - `workspace.py`: machines at a commit: a fresh one, an attempt's own, its checkpoints.
+- `shift.py`: what one worker has at hand while it works.
 - `attempt.py`: one attempt: sandbox, turns, change, verification.
 - `task.py`: one task: environment, attempts, comparison, delivery.
 - `workflows.py`: both as durable workflows.

@@ -84,7 +84,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         UsageError: the order cannot be meant: no repository, unknown base, unknown engine, nothing to check.
         ConfigurationError: the model that it needs is missing, or its key, name or address is wrong.
     """
-    choices = engine_choices(order, platform.default_model())
+    choices = engine_choices(order, await _default_model(platform, order))
     surveyed = await survey(platform, order, say)
     check = surveyed.chosen.environment.check
     if check.command is None and any(choice.engine == "repair" for choice in choices):
@@ -194,7 +194,10 @@ async def findings(platform: Platform) -> list[Finding]:
     version = await platform.repositories.git_version()
     git_remedy = "" if version else "install git (Debian package git)"
     found.append(Finding("git", version is not None, version or "not found", git_remedy))
-    model = platform.default_model()
+    try:
+        model = await platform.default_model()
+    except ConfigurationError as error:
+        return [*found, Finding("model", False, str(error), MODEL_HINT)]
     if model is None:
         found.append(
             Finding("model", True, "none configured; the repair engine mends failing Python tests", MODEL_HINT)
@@ -253,6 +256,13 @@ def _request(order: Order, surveyed: Surveyed) -> TaskRequest:
     )
 
 
+async def _default_model(platform: Platform, order: Order) -> str | None:
+    """The configured model, asked for only where the order leaves it open."""
+    if order.models or (order.engines and "native" not in order.engines):
+        return None
+    return await platform.default_model()
+
+
 async def _ready(platform: Platform, choice: EngineChoice, request: TaskRequest, *, named: bool) -> None:
     """Let the engine say now what it could only say after a sandbox has been started for it."""
     try:
@@ -265,9 +275,8 @@ async def _ready(platform: Platform, choice: EngineChoice, request: TaskRequest,
 
 
 async def _model_finding(platform: Platform, model: str) -> Finding:
-    request_free = platform.engines["native"]
     try:
-        await request_free(model)
+        await platform.check_model(model)
     except ConfigurationError as error:
         return Finding("model", False, f"{model}: {error}", MODEL_HINT)
     return Finding("model", True, model)

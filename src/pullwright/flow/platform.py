@@ -1,6 +1,6 @@
 """The ports in one dataclass: our only dependency injection."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from pullwright.domain.task import RepositoryRef
@@ -22,7 +22,8 @@ class Platform:
     sandboxes: Sandboxes
     engines: Mapping[str, EngineFactory]  # by name: native, repair
     forge: Callable[[RepositoryRef], Forge]
-    default_model: Callable[[], str | None]  # what the machine's configuration names, if anything
+    default_model: Callable[[], Awaitable[str | None]]  # what the machine's configuration names, if anything
+    check_model: Callable[[str], Awaitable[None]]  # raises where its key, name or address is wrong
     tools: tuple[Bind, ...] = ()  # host programs shown in every sandbox
     variables: Mapping[str, str] = field(default_factory=dict)  # of every sandbox
     reveal: Callable[[str, str], None] = lambda _attempt, _text: None  # streamed text, for a live screen

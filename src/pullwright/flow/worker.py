@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pullwright.flow.platform import Platform
@@ -78,12 +79,18 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
             job.cancel()
         await shift.workspaces.close()
         DBOS.destroy(destroy_registry=True)
+        # dbos made its own thread pool the loop's, and has just shut it down.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         await asyncio.gather(*running.values(), return_exceptions=True)
 
 
 def _workflow_database(platform: Platform) -> str:
     """Where dbos keeps its steps: beside the record, in a file or a schema of its own."""
-    return platform.settings.database_url or f"sqlite:///{platform.settings.home / 'dbos.sqlite'}"
+    if platform.settings.database_url:
+        return platform.settings.database_url
+    path = platform.settings.home / "dbos.sqlite"
+    path.touch(mode=0o600)  # SQLite gives its side files the mode of the database
+    return f"sqlite:///{path}"
 
 
 async def _look_after(shift: Shift, running: dict[str, asyncio.Task[None]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from dbos import DBOS, SetWorkflowID, WorkflowHandleAsync
 
-from pullwright.domain.errors import DataDirectoryError, DiskFull, PullwrightError
+from pullwright.domain.errors import DataDirectoryError, DiskFull, MachineError, PullwrightError
 from pullwright.domain.task import State
 from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change
 from pullwright.flow.shift import Shift, StoppedByPerson
@@ -19,6 +19,8 @@ from pullwright.flow.task import compare_attempts, conclude_task, deliver_change
 T = TypeVar("T")
 
 POLLING_SECONDS = 0.1
+
+FAULT = "fault of the platform"  # how a reason begins that is none of the task's own
 
 _HALTED = "\0halted"  # what a step gives once it has put its task or attempt into a final state of its own
 
@@ -102,11 +104,13 @@ class Workflows:
                 await end(State.CANCELLED, "cancelled by a person")
             except (DiskFull, DataDirectoryError):
                 raise  # the platform cannot write: the worker stops, and the task goes on once there is room
+            except MachineError as error:
+                await end(State.FAILED, f"{FAULT}: {error}")
             except PullwrightError as error:
                 await end(State.FAILED, str(error))
             except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it is, the task must say so
                 await self._shift.notice(subject, traceback.format_exc())
-                await end(State.FAILED, f"fault of the platform: {type(error).__name__}: {error}")
+                await end(State.FAILED, f"{FAULT}: {type(error).__name__}: {error}")
             return _HALTED
 
         result = await DBOS.run_step_async({"name": step.__name__}, guarded)
