@@ -157,6 +157,8 @@ def _silence(command: str, result: ExecResult, found: list[Found], *, timed_out:
         return ""
     if pytest and result.exit_code == 4 and b"while loading conftest" not in result.stdout:
         return f"pytest could not start: {_last_line(result.stdout)}"
+    if pytest and result.exit_code == 3:
+        return f"pytest broke down: {_last_line(result.stdout)}"
     if pytest and result.exit_code == 0 and "ADDOPTS" not in command:
         return "the test runner ended without a report"
     unittest = re.search(r"-m unittest\b", command) is not None

@@ -112,9 +112,8 @@ def _table(checks: Sequence[CheckRun]) -> list[str]:
         cells = [str(count) if first.tests else "" for count in counts]
         status = "stopped" if first.exit_code is None else str(first.exit_code)
         problem = f": {_plain(first.problem)}" if first.problem else ""
-        rows.append(
-            f"| {name}{repeated} | {first.commit[:12]} | {status}{problem} | {' | '.join(cells)} | {first.seconds:.1f} |"
-        )
+        seconds = f"{first.seconds:.1f}"
+        rows.append(" | ".join([f"| {name}{repeated}", first.commit[:12], status + problem, *cells, f"{seconds} |"]))
     return rows
 
 
