@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import heapq
+import math
 import re
-from typing import Iterable, Iterator, NamedTuple, Tuple
+import time
+from typing import Container, Iterable, Iterator, NamedTuple, Tuple
 
 from .shape import Shape
 from .source import Edit, Unit
@@ -64,6 +67,18 @@ def operand(shape: Shape, node: ast.AST) -> str:
     return "(" + text + ")" if compound_text(node) else text
 
 
+def stepped(shape: Shape, node: ast.AST, sign: str) -> str:
+    """The text of an expression one more (`+`) or one less (`-`)."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+        if isinstance(node.right, ast.Constant) and type(node.right.value) is int:
+            value = node.right.value if isinstance(node.op, ast.Add) else -node.right.value
+            value += 1 if sign == "+" else -1
+            left = shape.file.source(node.left)
+            return left if not value else "%s %s %d" % (left, "+" if value > 0 else "-", abs(value))
+        return "%s %s 1" % (shape.file.source(node), sign)
+    return "%s %s 1" % (operand(shape, node) if not isinstance(node, ast.BinOp) else shape.file.source(node), sign)
+
+
 def between(shape: Shape, left: ast.AST, right: ast.AST, old: tuple[str, ...], new: str) -> tuple[Edit, ...]:
     """The operator between two expressions replaced; nothing where it cannot be found for sure."""
     start, end = shape.file.span(left)[1], shape.file.span(right)[0]
@@ -78,23 +93,35 @@ def between(shape: Shape, left: ast.AST, right: ast.AST, old: tuple[str, ...], n
     return ()
 
 
-def candidates(unit: Unit, types: dict[str, list[str]]) -> list[Candidate]:
-    """Every edit that the rules know for a function, each once, under its highest prior."""
+_MOST = 6000  # candidates of one function
+
+
+def candidates(
+    unit: Unit, types: dict[str, list[str]], lines: Container[int] | None = None, until: float = math.inf
+) -> list[Candidate]:
+    """Every edit that the rules know for a function, each once, under its highest prior.
+
+    `lines` that the failing tests run, None for all; no more are made after `until` on the monotonic clock.
+    """
     from .expressions import RULES as EXPRESSIONS
     from .replacements import RULES as REPLACEMENTS
     from .statements import RULES as STATEMENTS
 
     shape = Shape(unit, types)
+    wanted = None if lines is None else shape.lines_with(lines)
     best: dict[object, Candidate] = {}
     for rule in (*EXPRESSIONS, *REPLACEMENTS, *STATEMENTS):
         for prior, words, node, edits in rule(shape):
-            if not edits or prior <= 0:
+            line = getattr(node, "lineno", unit.first)
+            if not edits or prior <= 0 or (wanted is not None and line not in wanted):
                 continue
-            found = Candidate(unit, edits, words, prior, getattr(node, "lineno", unit.first))
+            found = Candidate(unit, edits, words, prior, line)
             known = best.get(found.key)
             if known is None or known.prior < prior:
                 best[found.key] = found
-    return list(best.values())
+        if time.monotonic() > until:
+            break
+    return heapq.nlargest(_MOST, best.values(), key=lambda one: (one.prior, -one.line, one.rule))
 
 
 def ordered(found: Iterable[Candidate], suspicion: dict[tuple[str, int], float]) -> list[Candidate]:

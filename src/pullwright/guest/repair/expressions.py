@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 
-from .edits import Found, between, compound_text, operand, replace
+from .edits import Found, between, compound_text, operand, replace, stepped
 from .shape import Shape, subscript
 from .source import Edit
 
@@ -174,19 +174,12 @@ def constants(shape: Shape) -> Found:
 
 
 def _numbers(shape: Shape, node: ast.Constant, value: float) -> Found:
-    near = {
-        value + 1: 0.6,
-        value - 1: 0.6,
-        0: 0.3,
-        1: 0.3,
-        -1: 0.15,
-        -value: 0.2,
-        2: 0.1,
-        value * 10: 0.1,
-        value / 10: 0.1,
-    }
-    near.update({value * 100: 0.05, value / 100: 0.05, value * 2: 0.05})
+    near = {value + 1: 0.6, value - 1: 0.6, 0: 0.3, 1: 0.3, -1: 0.15, -value: 0.2, 2: 0.1}
+    if abs(value) < 10**15:
+        near.update({value * 10: 0.1, value / 10: 0.1, value * 100: 0.05, value / 100: 0.05, value * 2: 0.05})
     seen = {value}
+    parent = shape.parents.get(node, (None, ""))[0]
+    parity = 0.2 if value == 2 and isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mod) else 1.0
     for other, prior in near.items():
         if other in seen:
             continue
@@ -195,7 +188,7 @@ def _numbers(shape: Shape, node: ast.Constant, value: float) -> Found:
             other = int(other)
         if isinstance(value, int) != isinstance(other, int):
             continue
-        yield prior, "another number", node, replace(shape, node, repr(other), other < 0)
+        yield prior * parity, "another number", node, replace(shape, node, repr(other), other < 0)
     yield 0.04, "another constant", node, replace(shape, node, "None")
     if value == 0:
         yield 0.1, "another constant", node, replace(shape, node, "float('inf')", False)
@@ -396,15 +389,14 @@ def _range_bounds(shape: Shape, node: ast.Call) -> Found:
     if len(arguments) < 3:
         texts += [(0.2, "%s - 1, %s - 1, -1" % (stop, start)), (0.1, "%s, %s, -1" % (stop, start))]
         texts += [(0.1, "%s, %s, 2" % (start, stop))]
-    for at, argument in enumerate(node.args):
+    for argument in node.args:
         for sign in ("+", "-"):
             yield (
                 0.7,
                 "a range one longer or shorter",
                 node,
-                replace(shape, argument, "%s %s 1" % (operand(shape, argument), sign), False),
+                replace(shape, argument, stepped(shape, argument, sign), False),
             )
-        del at
     for prior, text in texts:
         yield prior, "another range", node, replace(shape, node, "range(%s)" % text, False)
 

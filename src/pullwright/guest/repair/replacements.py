@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 
-from .edits import Found, compound_text, operand, replace
+from .edits import Found, compound_text, operand, replace, stepped
 from .expressions import negation
 from .shape import Shape, subscript
 
@@ -45,7 +45,55 @@ def _likeness(shape: Shape, node: ast.Name, other: str, kind: str) -> float:
         prior *= 1.3 if kind == other_kind else 0.15
     if shape.is_late(node, other):
         prior *= 0.3
+    if _namesake(shape, node):
+        prior *= 0.25
     return prior
+
+
+def _namesake(shape: Shape, node: ast.Name) -> bool:
+    """Whether a name goes where something of the same name is kept, as in `self.size = size`."""
+    parent = shape.parent(node)
+    if isinstance(parent, ast.keyword):
+        return parent.arg == node.id
+    if isinstance(parent, (ast.Assign, ast.AnnAssign)):
+        targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+        return any(isinstance(target, ast.Attribute) and target.attr.strip("_") == node.id for target in targets)
+    return False
+
+
+def exchanged(shape: Shape) -> Found:
+    """Two names of one statement in each other's place."""
+    within: dict[ast.AST, list[ast.Name]] = {}
+    for node in shape.expressions:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            within.setdefault(shape.statement_of(node), []).append(node)
+    for names_of in within.values():
+        for at, left in enumerate(names_of[:12]):
+            for right in names_of[at + 1 : 12]:
+                kinds = shape.kind(left.id), shape.kind(right.id)
+                if left.id != right.id and (not all(kinds) or kinds[0] == kinds[1]):
+                    yield (
+                        0.12,
+                        "two names exchanged",
+                        left,
+                        replace(shape, left, right.id) + replace(shape, right, left.id),
+                    )
+
+
+def methods(shape: Shape) -> Found:
+    """A method called on a text."""
+    for node in shape.expressions:
+        if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load) or shape.field(node) == "func":
+            continue
+        if shape.types.get(node.id) == ["str"]:
+            for method in ("lower()", "strip()", "upper()", "split()", "rstrip()", "lstrip()", "title()"):
+                yield 0.12, "a method call added", node, replace(shape, node, "%s.%s" % (node.id, method), False)
+        if shape.types.get(node.id) in (["str"], ["int"], ["float"]):
+            for call in ("str", "int", "float"):
+                yield 0.08, "wrapped in a call", node, replace(shape, node, "%s(%s)" % (call, node.id), False)
+        if shape.kind(node.id) == "sequence":
+            for call in ("sorted(%s)", "list(%s)", "len(%s)", "reversed(%s)", "set(%s)", "%s.copy()"):
+                yield 0.06, "wrapped in a call", node, replace(shape, node, call % node.id, False)
 
 
 def _moved(shape: Shape, node: ast.Name, kind: str) -> Found:
@@ -139,7 +187,7 @@ def adjusted(shape: Shape) -> Found:
         if kind in ("number", "") and not isinstance(parent, ast.Expr):
             plus = 0.3 if kind else 0.15
             for sign in ("+", "-"):
-                yield plus, "one more or one less", node, replace(shape, node, "%s %s 1" % (text, sign))
+                yield plus, "one more or one less", node, replace(shape, node, stepped(shape, node, sign))
             yield 0.12, "not below zero", node, replace(shape, node, "max(0, %s)" % shape.file.source(node), False)
             for name in shape.names_at(node):
                 if shape.kind(name) in ("number", ""):
@@ -266,4 +314,4 @@ def _returned(shape: Shape, value: ast.expr) -> Found:
             )
 
 
-RULES = (names, others, adjusted, collections, results)
+RULES = (names, exchanged, methods, others, adjusted, collections, results)

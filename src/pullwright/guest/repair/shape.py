@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Container, Dict, List, NamedTuple
 
 from .source import FunctionNode, Unit
 
@@ -76,6 +76,18 @@ class Shape:
         if isinstance(child, ast.expr) and hasattr(child, "lineno"):
             self.expressions.append(child)
         self._walk(child)
+
+    def lines_with(self, lines: Container[int]) -> set[int]:
+        """The given lines, with all others of the statements, or heads of statements, that they are part of."""
+        found = set(range(self.unit.first, self.unit.node.body[0].lineno))
+        for place in self.places:
+            node = place.statement
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            span = range(node.lineno, max(node.lineno, last) + 1)
+            if any(line in lines for line in span):
+                found.update(span)
+        return found
 
     def parent(self, node: ast.AST) -> ast.AST:
         """The node that a node is part of."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from .edits import Found
-from .shape import Place, Shape
+from .shape import Place, Shape, subscript
 from .source import Edit, FunctionNode
 
 _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Return, ast.Break, ast.Continue, ast.Pass, ast.Raise, ast.Delete)
@@ -224,6 +224,8 @@ def rebound(shape: Shape) -> Found:
                     )
             elif call.args and isinstance(call.args[0], ast.Name):
                 yield 0.2, "the result kept", node, replace_statement(shape, node, "%s = %s" % (call.args[0].id, text))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
+            yield from _counted(shape, node, node.target)
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             yield 0.2, "an assignment left out", node, replace_statement(shape, node, shape.file.source(node.value))
         elif isinstance(node, ast.Expr) and isinstance(node.value, (ast.Compare, ast.BinOp, ast.Name, ast.BoolOp)):
@@ -235,6 +237,16 @@ def rebound(shape: Shape) -> Found:
             )
         if isinstance(node, ast.Return) and node.value is not None and isinstance(node.value, ast.Call):
             yield 0.08, "a call without return", node, replace_statement(shape, node, shape.file.source(node.value))
+
+
+def _counted(shape: Shape, node: ast.AugAssign, target: ast.Subscript) -> Found:
+    """A count in a mapping that starts where there is no key yet."""
+    base, key = shape.file.source(target.value), shape.file.source(subscript(target))
+    value = shape.file.source(node.value)
+    for default, prior in (("0", 0.25), ("[]", 0.1), ('""', 0.05)):
+        text = "%s[%s] = %s.get(%s, %s) + %s" % (base, key, base, key, default, value)
+        if isinstance(node.op, ast.Add):
+            yield prior, "a default for a missing key", node, replace_statement(shape, node, text)
 
 
 def replace_statement(shape: Shape, node: ast.stmt, text: str) -> tuple[Edit, ...]:

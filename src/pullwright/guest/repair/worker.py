@@ -176,6 +176,7 @@ def _search(session: Any, job: dict[str, Any], root: str, channel: Channel) -> N
     usual.update({position[one["id"]]: one["seconds"] for one in survey["failing"] if one["id"] in position})
     usual.update(dict.fromkeys(slow, 0.0))
     passing = [position[node] for node, _ in survey["passing"] if node in position]
+    generating = time.monotonic() + job["budget"] * 0.25
     found: list[Candidate] = []
     plans: dict[int, Any] = {}
     suspicion: dict[tuple[str, int], float] = {}
@@ -189,7 +190,7 @@ def _search(session: Any, job: dict[str, Any], root: str, channel: Channel) -> N
         checks = [*covering, *(at for at in passing if at not in covering)]
         plans[id(unit)] = search.plan(session, failing, slow, touching, checks, usual)
         suspicion.update({(unit.file.path, line): score for line, score in entry["lines"]})
-        found.extend(candidates(unit, entry["types"]))
+        found.extend(candidates(unit, entry["types"], {line for line, _ in entry["lines"]}, generating))
     ranked = ordered(found, suspicion)[:_MOST_CANDIDATES]
     server = search.Search(session, ranked, plans, usual)
     ticker = _Ticker(channel)
