@@ -420,3 +420,29 @@ async def test_losing_the_platforms_notes_is_said_plainly(bench: Bench) -> None:
     )
     assert done.returncode == 1
     assert b"the last checkpoint stands" in done.stderr
+
+
+async def test_a_shallow_history_is_laid_out_as_one(mine: Person, repositories: Repositories, ground: Path) -> None:
+    mine.git("clone", "-q", "--depth=1", f"file://{mine.path}", str(ground / "shallow"))
+    store = await repositories.fetch(await repositories.locate(str(ground / "shallow"), Path("/")))
+    (ground / "sandbox").mkdir()
+    bench = Bench(store, await store.resolve(None), ground / "sandbox")
+    bench.lay_out()
+    assert bench.git("log", "--format=%s").split() == ["second"]
+    (bench.workspace / "README").write_text("changed\n")
+    taken = await bench.checkpoint()
+    assert await store.read(taken.commit, "README") == b"changed\n"
+
+
+async def test_submodules_stay_as_the_base_has_them(mine: Person, repositories: Repositories, ground: Path) -> None:
+    mine.git("update-index", "--add", "--cacheinfo", f"160000,{mine.rev('HEAD')},vendored")
+    mine.git("commit", "-q", "-m", "submodule")
+    store = await repositories.fetch(await repositories.locate(str(mine.path), Path("/")))
+    (ground / "sandbox").mkdir()
+    bench = Bench(store, await store.resolve(None), ground / "sandbox")
+    bench.lay_out()
+    assert list((bench.workspace / "vendored").iterdir()) == []
+    (bench.workspace / "README").write_text("changed\n")
+    taken = await bench.checkpoint()
+    change = await take_change(store, bench.base, taken.tree, "t-1")
+    assert [file.path for file in change.files] == ["README"]

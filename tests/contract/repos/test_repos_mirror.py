@@ -1,9 +1,12 @@
 """A store is brought up to date from its source, whoever owns it, and says what it holds."""
 
 import asyncio
+import functools
+import http.server
 import os
 import stat
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +321,45 @@ async def test_a_repository_below_a_closed_directory(
     closed.mkdir(mode=0o700)
     mine.path.rename(closed / "proj")
     assert await (await fetched(repositories, at(closed / "proj"))).resolve(None) == at(closed / "proj").rev("HEAD")
+
+
+@pytest.fixture
+def served(mine: Person, ground: Path) -> Iterator[str]:
+    """The repository over HTTP, as plain files."""
+    mine.git("clone", "-q", "--bare", ".", str(ground / "www" / "proj.git"))
+    mine.git("--git-dir", str(ground / "www" / "proj.git"), "update-server-info")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            return None
+
+    handler = functools.partial(Quiet, directory=str(ground / "www"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/proj.git"
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_repository_over_http(
+    mine: Person, served: str, repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    ref = await repositories.locate(served, Path("/"))
+    assert ref.name == "proj"
+    store = await repositories.fetch(ref)
+    assert await store.resolve(None) == mine.rev("HEAD")
+    assert await store.read(mine.rev("HEAD"), "README") == b"hello\n"
+    missing = await repositories.locate(served.replace("proj", "none"), Path("/"))
+    with pytest.raises(RepositoryError, match="could not be fetched: .*not found"):
+        await repositories.fetch(missing)
+
+
+async def test_a_partial_clone_is_refused_plainly(mine: Person, repositories: Repositories, ground: Path) -> None:
+    mine.git("config", "uploadpack.allowFilter", "true")
+    mine.git("clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{mine.path}", str(ground / "partial"))
+    ref = await repositories.locate(str(ground / "partial"), Path("/"))
+    with pytest.raises(RepositoryError, match="partial clone"):
+        await repositories.fetch(ref)
