@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pullwright.cli.screen import Screen
-from pullwright.cli.story import Line, Story, call_line
+from pullwright.cli.story import Line, Story, call_line, receipt_lines
 from pullwright.cli.summary import exit_status, patch_lines, summary, table_rows, task_lines
 from pullwright.cli.transcript import transcript
 from pullwright.domain.change import Change, FileChange
@@ -238,7 +238,10 @@ def test_a_ready_pull_request_is_summed_up() -> None:
     assert table_rows([task], START + timedelta(seconds=90))[0] == (
         "t", "done", "1 min 30 s", "tidy", "fixed", "pull request #7", "Fix the failing tests",
     )  # fmt: skip
-    assert "* t-1  repair" in told(task_lines(task))
+    shown = told(task_lines(task))
+    assert "* t-1  repair" in shown
+    for line in receipt_lines(RECEIPT):
+        assert line.text in shown
 
 
 def test_what_could_not_be_done_is_said() -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from pullwright.cli.story import Line, Style
+from pullwright.cli.story import Line, Style, receipt_lines
 from pullwright.cli.words import count, cut, duration, first_line, shown
 from pullwright.domain.task import Attempt, State, Task
 
@@ -121,6 +121,8 @@ def task_lines(task: Task) -> list[Line]:
             lines.append(Line(f"    {_size(attempt)}, {duration(attempt.seconds)}{_spent(attempt)}", "dim"))
         if attempt.reason:
             lines.append(Line(f"    {first_line(attempt.reason, 300)}"))
+        if attempt.receipt:
+            lines += [Line(f"    {line.text}", line.style) for line in receipt_lines(attempt.receipt)]
     return lines + (summary(task) if task.state.final else _next(task))
 
 
