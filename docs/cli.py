@@ -9,6 +9,7 @@ from cyclopts import App
 from rich.console import Console
 
 from pullwright.cli.main import make_app
+from pullwright.settings import ModelSettings, Settings
 
 INTRODUCTION = """# The command line
 
@@ -28,6 +29,14 @@ def commands(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         yield from commands(app[name], (*path, name))
 
 
+def variables() -> str:
+    """The environment variables, from the settings' own descriptions."""
+    fields = [*Settings.model_fields.values(), *ModelSettings.model_fields.values()]
+    said = [field.description.split(": ", 1) for field in fields if field.description]
+    rows = [f"| {names} | {what} |" for names, what in said]
+    return "\n".join(["## Environment variables", "", "| variable | what it says |", "|---|---|", *rows, ""])
+
+
 def page() -> str:
     """The whole page."""
     app = make_app()
@@ -37,7 +46,7 @@ def page() -> str:
         app.help_print(list(path), console=Console(file=screen, width=110, color_system=None))
         help_text = "\n".join(line.rstrip() for line in screen.getvalue().strip().splitlines())
         parts.append(f"## {' '.join(('pullwright', *path))}\n\n```\n{help_text}\n```\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, variables()])
 
 
 if __name__ == "__main__":
