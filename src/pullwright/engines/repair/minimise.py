@@ -17,15 +17,16 @@ async def needed(
     `changes` are in the order in which they were made; each counts bytes in the file as it was then.
     """
     kept = list(changes)
-    for change in list(changes)[:-1]:
-        at = kept.index(change)
-        undo = _moved(backward(change), kept[at + 1 :])
+    at = 0
+    while at < len(kept) - 1:
+        undo = _moved(backward(kept[at]), kept[at + 1 :])
         if undo is None or await apply([undo]):
-            continue
-        if await green():
-            kept = kept[:at] + [_before(change, later) for later in kept[at + 1 :]]
+            at += 1
+        elif await green():
+            kept = kept[:at] + [_before(kept[at], later) for later in kept[at + 1 :]]
         else:
             await apply([_redo(undo)])
+            at += 1
     return kept
 
 

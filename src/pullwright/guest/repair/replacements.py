@@ -294,7 +294,7 @@ def _returned(shape: Shape, value: ast.expr) -> Found:
         for name in shape.names_at(value):
             for form, prior in (("%s == 0", 0.15), ("not %s", 0.15), ("bool(%s)", 0.1), ("%s > 0", 0.06), ("%s", 0.1)):
                 yield prior, "a condition in place of a constant", value, replace(shape, value, form % name)
-    elif isinstance(value, (ast.Compare, ast.BoolOp, ast.Call, ast.UnaryOp, ast.Name)):
+    elif isinstance(value, (ast.Compare, ast.BoolOp, ast.Call, ast.UnaryOp, ast.Name, ast.Attribute)):
         yield 0.25, "the result negated", value, replace(shape, value, negation(shape, value))
     if not isinstance(value, ast.Name):
         for name in shape.names_at(value):
