@@ -81,7 +81,7 @@ async def _show(request: httpx2.Request) -> None:
 
 
 def _certificates() -> ssl.SSLContext:
-    """The system's certificates, since companies add their own to them, and the bundled ones: a system may have none."""
+    """The system's certificates, since companies add to them, and the bundled ones: a system may have none."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

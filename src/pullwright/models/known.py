@@ -17,19 +17,19 @@ OPENAI = "https://api.openai.com/v1"
 _PROVIDERS: dict[str, Api | None] = {"openai": None, "openai-responses": "responses", "openai-chat": "chat"}
 # Providers with a protocol or an address of their own.
 _ELSEWHERE = frozenset(
-    [
-        "anthropic",
-        "azure",
-        "bedrock",
-        "cerebras",
-        "cohere",
-        "deepseek",
-        "gemini",
-        "google",
-        "google-gla",
+    {"anthropic", "azure", "bedrock", "cerebras", "cohere", "deepseek", "gemini", "google", "google-gla"}
+    | {
         "google-vertex",
-    ]
-    + ["groq", "huggingface", "litellm", "mistral", "ollama", "openrouter", "together", "vertex", "xai"]
+        "groq",
+        "huggingface",
+        "litellm",
+        "mistral",
+        "ollama",
+        "openrouter",
+        "together",
+        "vertex",
+        "xai",
+    }
 )
 
 WAYS = (
@@ -81,8 +81,8 @@ def target(settings: ModelSettings, name: str) -> Target:
     address = urlsplit(base_url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise ModelUnavailable(
-            f"`{base_url}` is no address of a model's server. Set OPENAI_BASE_URL (or PULLWRIGHT_MODEL_URL) to one, such "
-            "as http://127.0.0.1:11434/v1."
+            f"`{base_url}` is no address of a model's server. Set OPENAI_BASE_URL (or PULLWRIGHT_MODEL_URL) to one, "
+            "such as http://127.0.0.1:11434/v1."
         )
     key = settings.api_key.get_secret_value() if settings.api_key else None
     found = Target(provider, bare, base_url.rstrip("/"), key, _PROVIDERS[provider] or settings.api)

@@ -37,8 +37,8 @@ class NativeEngine:
         await self._model.check()
         if request.limits.cost is not None and not self._model.priced():
             raise UsageError(
-                f"The price of {self._model.name} is not known, so a limit on cost cannot be held. Leave it out; turns, "
-                "tokens and time are limited anyway."
+                f"The price of {self._model.name} is not known, so a limit on cost cannot be held. Leave it out; "
+                "turns, tokens and time are limited anyway."
             )
 
     async def turn(self, work: Work, number: int) -> TurnOutcome:

@@ -121,7 +121,7 @@ def check_path(path: str) -> str:
 
 
 def apply(operations: Sequence[Operation], files: Mapping[str, str]) -> Applied:
-    """What the files become; paths that are absent from the mapping do not exist. All or nothing: raises `PatchError`."""
+    """What the files become; absent paths do not exist. All or nothing: raises `PatchError`."""
     now: dict[str, str | None] = dict(files)
     moved: dict[str, str] = {}
     notes: list[str] = []

@@ -59,7 +59,7 @@ _EXEC = ToolSpec(
             "workdir": {"type": "string", "description": "Where to run it; default: the repository's root."},
             "timeout_ms": {
                 "type": "integer",
-                "description": f"When to end it; default {DEFAULT_SECONDS * 1000:.0f}, at most {MOST_SECONDS * 1000:.0f}.",
+                "description": f"Default {DEFAULT_SECONDS * 1000:.0f}, at most {MOST_SECONDS * 1000:.0f}.",
             },
         },
         "required": ["cmd"],
@@ -139,8 +139,8 @@ async def run(work: Work, call: ToolCall, arguments: dict[str, Any] | None) -> R
         return Result(f"There is no tool {call.name!r}. The tools are {', '.join(names)}.", failed=True)
     if arguments is None:
         return Result(
-            f"The arguments of {call.name} are not one JSON object (perhaps they were cut short). Nothing was run. Send "
-            "the call again with valid JSON; if it was long, in smaller parts.",
+            f"The arguments of {call.name} are not one JSON object (perhaps they were cut short). Nothing was run. "
+            "Send the call again with valid JSON; if it was long, in smaller parts.",
             failed=True,
         )
     try:
