@@ -1,0 +1,5 @@
+"""What runs inside sandboxes; imports nothing of ours.
+
+- `machine.c`: the launcher of a sandbox and the agent that is process 1 inside it; built into `bin/machine`.
+- `repair/`: the worker of the repair engine.
+"""

@@ -1,0 +1,11 @@
+"""Machines of one's own.
+
+- `base.py`: the port: start, run, open, read, write, snapshot, stop.
+- `local.py`: sandboxes on this machine: bubblewrap over stacked layers.
+- `agent.py`: the host's end of the line to process 1 inside.
+- `streams.py`: pipes and terminals between a command inside and the event loop.
+- `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.
+- `limits.py`: memory and process limits by cgroups, where they may be had.
+- `seccomp.py`: the system calls that a sandbox does not have.
+- `findings.py`: what this machine offers, and the remedy for what is missing.
+"""

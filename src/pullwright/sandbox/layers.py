@@ -1,0 +1,183 @@
+"""Layers and writable copies on disk: made, published, dropped, cleaned up after a crash.
+
+Below the root: `layers/ID` are read-only trees with `workspace`, `home` and `env`; `run/OWNER/N` is what one sandbox
+writes, `OWNER` a directory that its process holds locked for as long as it lives; `trash` is on its way out. As root
+everything belongs to the sandboxes' own uid.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from pullwright.domain.errors import DiskFull, MachineError, SandboxError
+
+STAGE = "/tmp/pw"  # noqa: S108 - a place in the launcher's own mount namespace
+PARTS = ("workspace", "home", "env")
+EMPTY = "empty"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Writable:
+    """The writable copy of one sandbox."""
+
+    path: Path
+    name: str  # relative to the root
+
+    @property
+    def upper(self) -> Path:
+        """What was written."""
+        return self.path / "upper"
+
+
+class Layers:
+    """The trees that sandboxes are stacked from."""
+
+    def __init__(self, root: Path, uid: int) -> None:
+        self.root = root
+        self._uid = uid if os.geteuid() == 0 else os.geteuid()
+        self._gid = uid if os.geteuid() == 0 else os.getegid()
+        self._owner = secrets.token_hex(6)
+        self._lock: int | None = None
+        self._count = 0
+
+    def make_writable(self) -> Writable:
+        """A fresh writable copy. Raises `DiskFull`."""
+        try:
+            self._make_root()
+            self._count += 1
+            name = f"run/{self._owner}/{self._count}"
+            path = self.root / name
+            self._mkdir(path)
+            for part in ("upper", "work", "tmp", *(f"upper/{part}" for part in PARTS)):
+                self._mkdir(path / part)
+            (path / "tmp").chmod(0o1777)
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+        return Writable(path, name)
+
+    def options(self, layers: tuple[str, ...], writable: Writable) -> str:
+        """The overlay's mount options, with paths as the launcher sees them.
+
+        `volatile` spares a sync of the whole file system at each unmount; its price is a fresh work directory for
+        every mount and a sync before a layer is published (Documentation/filesystems/overlayfs.rst).
+        """
+        for layer in layers:
+            if not (self.root / "layers" / layer).is_dir():
+                raise SandboxError(f"the layer {layer} is gone; prepare the environment again")
+        box = f"{STAGE}/box"
+        lower = ":".join(f"{box}/layers/{layer}" for layer in (*reversed(layers), EMPTY))
+        here = f"{box}/{writable.name}"
+        return f"userxattr,volatile,lowerdir={lower},upperdir={here}/upper,workdir={here}/work"
+
+    def publish(self, writable: Writable) -> str:
+        """Make what was written a layer, safe on the disk. Gives its id."""
+        layer = secrets.token_hex(12)
+        descriptor = os.open(writable.upper, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # Without it a power cut could leave a layer that is there and empty: the mount was volatile.
+            if _libc.syncfs(descriptor) != 0:
+                raise _unwritable(self.root, OSError(ctypes.get_errno(), "syncfs"))
+        finally:
+            os.close(descriptor)
+        writable.upper.rename(self.root / "layers" / layer)
+        return layer
+
+    def has(self, layer: str) -> bool:
+        """Whether the layer is there."""
+        return bool(layer) and "/" not in layer and (self.root / "layers" / layer).is_dir()
+
+    def drop(self, layer: str) -> None:
+        """Remove a layer."""
+        if self.has(layer):
+            self._discard(self.root / "layers" / layer)
+
+    def discard(self, writable: Writable) -> None:
+        """Remove a writable copy."""
+        self._discard(writable.path)
+
+    def clean(self) -> None:
+        """Remove what processes that are no more have left behind."""
+        if not (self.root / "run").is_dir():
+            return
+        for owner in (self.root / "run").iterdir():
+            if owner.name != self._owner and _unlocked(owner / "lock"):
+                self._discard(owner)
+        for rubbish in (self.root / "trash").iterdir():
+            _remove(rubbish)
+
+    def close(self) -> None:
+        """Let go of this process's writable copies."""
+        if self._lock is not None:
+            self._discard(self.root / "run" / self._owner)
+            os.close(self._lock)
+            self._lock = None
+
+    def _make_root(self) -> None:
+        if self._lock is not None:
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._mkdir(self.root, 0o700)
+        for directory in ("layers", "run", "trash", f"layers/{EMPTY}", *(f"layers/{EMPTY}/{part}" for part in PARTS)):
+            self._mkdir(self.root / directory)
+        owner = self.root / "run" / self._owner
+        self._mkdir(owner)
+        self._lock = os.open(owner / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def _mkdir(self, path: Path, mode: int = 0o755) -> None:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+        if path.stat().st_uid != self._uid:
+            os.chown(path, self._uid, self._gid)
+        if stat.S_IMODE(path.stat().st_mode) != mode:
+            path.chmod(mode)
+
+    def _discard(self, path: Path) -> None:
+        aside = self.root / "trash" / secrets.token_hex(8)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    """Remove a tree that a sandbox wrote, whose directories may be closed to their owner; links are not followed."""
+    path.chmod(0o700)
+    for parent, directories, _ in os.walk(path):
+        for directory in directories:
+            name = Path(parent, directory)
+            if not name.is_symlink():
+                name.chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _unlocked(lock: Path) -> bool:
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _unwritable(root: Path, error: OSError) -> MachineError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no room left for sandboxes under {root}: free some, or set PULLWRIGHT_HOME to a larger disk")
+    return MachineError(
+        f"sandboxes cannot be kept under {root}: {error.strerror}; set PULLWRIGHT_HOME to another place"
+    )

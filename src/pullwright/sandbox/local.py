@@ -1,0 +1,224 @@
+"""Sandboxes on this machine: bubblewrap over stacked layers, started by a launcher of ours, never as real root."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pullwright.domain.errors import SandboxError, SandboxLost, SandboxUnavailable
+from pullwright.domain.network import Internet
+from pullwright.sandbox import seccomp
+from pullwright.sandbox.agent import Line
+from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, SandboxSpec
+from pullwright.sandbox.findings import BUBBLEWRAP, LAUNCHER, look_around, remedy
+from pullwright.sandbox.layers import STAGE, Layers, Writable
+from pullwright.sandbox.limits import Cgroups, rlimits
+from pullwright.sandbox.running import LocalSandbox, off_loop
+
+START_SECONDS = 20.0
+
+MACHINE = "/opt/pullwright/machine"
+# What of the host's /etc programs need to start and to trust certificates; nothing that names people or secrets.
+_ETC = (
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "alternatives",
+    "localtime", "mime.types", "python3", "python3.11", "perl", "java-17-openjdk", "services", "protocols", "magic",
+    "debian_version", "os-release", "bash.bashrc", "profile", "inputrc", "gitattributes", "fonts", "npmrc",
+)  # fmt: skip
+_OWN_ETC = {
+    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "hostname": "sandbox\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+
+
+class LocalSandboxes:
+    """Sandboxes on this machine, with their layers under one directory.
+
+    As root they run as `uid`; otherwise as the user.
+    """
+
+    def __init__(self, root: Path, uid: int) -> None:
+        self._layers = Layers(root, uid)
+        self._uid = uid if os.geteuid() == 0 else None
+        self._cgroups: Cgroups | None = None
+        self._living: dict[str, LocalSandbox] = {}
+        self._token = secrets.token_hex(4)
+
+    async def start(self, spec: SandboxSpec) -> "LocalSandbox":
+        """Start one. Raises `SandboxUnavailable` with the remedy, or `DiskFull`."""
+        if missing := [finding for finding in look_around(self.limits()) if not finding.ok]:
+            raise SandboxUnavailable(f"{missing[0].text}. {missing[0].remedy}")
+        writable = self._layers.make_writable()
+        group = f"{self._token}-{writable.path.name}"
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        line = Line(ours, spec.name)
+        with theirs, tempfile.TemporaryFile() as said:
+            try:
+                process = self._spawn(spec, writable, group, theirs.fileno(), said.fileno())
+            except BaseException:
+                line.close()
+                self._ended(group, writable)
+                raise
+            # Our copy has to go, or nobody would hear that the other end was closed.
+            theirs.close()
+            sandbox = LocalSandbox(spec, writable, line, process, self._layers, lambda: self._ended(group, writable))
+            self._living[group] = sandbox
+            try:
+                await asyncio.wait_for(line.hello(), START_SECONDS)
+            except (SandboxLost, TimeoutError) as error:
+                process.kill()
+                await sandbox.stop()
+                said.seek(0)
+                words = said.read(4000).decode(errors="replace").strip()
+                raise SandboxUnavailable(f"the sandbox did not start: {words or error}. {remedy(words)}") from error
+            except BaseException:
+                await asyncio.shield(sandbox.stop())
+                raise
+        return sandbox
+
+    async def has_layer(self, layer: str) -> bool:
+        """Whether a layer is there to build on."""
+        return self._layers.has(layer)
+
+    async def drop_layer(self, layer: str) -> None:
+        """Remove a layer that nothing uses."""
+        await off_loop(self._layers.drop, layer)
+
+    def wall(self) -> str:
+        """Which wall and which limits hold here, in words."""
+        return (
+            "bubblewrap: own user, mount, pid, network, ipc, uts and cgroup namespaces, no capabilities, a system call "
+            f"filter, no network; limits: {self.limits().words()}, files and descriptors by rlimits"
+        )
+
+    async def findings(self) -> list[Finding]:
+        """What this machine offers and lacks; a sandbox is started to see."""
+        found = look_around(self.limits())
+        if all(finding.ok for finding in found):
+            try:
+                sandbox = await self.start(SandboxSpec(name="doctor"))
+                result = await sandbox.run(ExecRequest(argv=("true",), timeout=20.0))
+                await sandbox.stop()
+                ok = result.exit_code == 0
+                text = "starts and runs a command" if ok else f"a command ended with {result.exit_code}"
+                found.append(Finding("sandbox", ok, text))
+            except (SandboxError, SandboxUnavailable) as error:
+                found.append(Finding("sandbox", False, str(error), ""))
+        return found
+
+    async def clean(self) -> None:
+        """Remove what sandboxes of a dead process left behind."""
+        await off_loop(self._layers.clean)
+        self.limits().clean(frozenset(self._living))
+
+    async def close(self) -> None:
+        """Stop every sandbox."""
+        await asyncio.gather(*(sandbox.stop() for sandbox in list(self._living.values())))
+        await off_loop(self._layers.close)
+
+    def limits(self) -> Cgroups:
+        """The groups that limits are held by; looked for at the first use."""
+        if self._cgroups is None:
+            self._cgroups = Cgroups.found()
+        return self._cgroups
+
+    def _ended(self, group: str, writable: Writable) -> None:
+        self._living.pop(group, None)
+        self.limits().drop(group)
+        self._layers.discard(writable)
+
+    def _spawn(
+        self, spec: SandboxSpec, writable: Writable, group: str, control: int, said: int
+    ) -> "subprocess.Popen[bytes]":
+        with _filter() as filtered:
+            # From this thread, which lives as long as the process: the wall falls with the thread that built it.
+            return subprocess.Popen(
+                self._command(spec, writable, group, control, filtered),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                pass_fds=(control, filtered),
+                env={"PATH": "/usr/bin:/bin"},
+                start_new_session=True,
+            )
+
+    def _command(self, spec: SandboxSpec, writable: Writable, group: str, control: int, filtered: int) -> list[str]:
+        binds = [(LAUNCHER, MACHINE), *((bind.source, bind.target) for bind in spec.binds)]
+        if spec.internet is Internet.HOST:
+            binds += [(Path(f"/etc/{name}").resolve(), f"/etc/{name}") for name in ("resolv.conf", "hosts")]
+        own = _own_etc(self._layers.root, hosts=spec.internet is not Internet.HOST)
+        binds += [(path, f"/etc/{path.name}") for path in own]
+        overlay = self._layers.options(spec.layers, writable)
+        words = [str(LAUNCHER), "launch", "-r", str(self._layers.root), "-o", overlay]
+        if self._uid is not None:
+            words += ["-u", str(self._uid)]
+        for entry in self.limits().make(group, spec.limits):
+            words += ["-g", str(entry)]
+        for limit in rlimits(spec.limits):
+            words += ["-l", limit]
+        for source, _ in binds:
+            words += ["-b", str(source)]
+        return [*words, "--", BUBBLEWRAP, *_wall(spec, writable, [target for _, target in binds], control, filtered)]
+
+
+def _wall(spec: SandboxSpec, writable: Writable, targets: list[str], control: int, filtered: int) -> list[str]:
+    """Bubblewrap's arguments: what is inside, and nothing else (bwrap(1))."""
+    merged, here = f"{STAGE}/merged", f"{STAGE}/box/{writable.name}"
+    words = ["--unshare-all", *(["--share-net"] if spec.internet is Internet.HOST else [])]
+    words += ["--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--die-with-parent", "--as-pid-1"]
+    words += ["--cap-drop", "ALL", "--seccomp", str(filtered), "--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        place = Path("/", name)
+        if place.is_symlink():
+            words += ["--symlink", str(place.readlink()), f"/{name}"]
+        elif place.is_dir():
+            words += ["--ro-bind", f"/{name}", f"/{name}"]
+    words += ["--dev", "/dev", "--proc", "/proc", "--dir", "/run", "--dir", "/var/lib", "--dir", "/mnt"]
+    words += ["--bind", f"{here}/tmp", "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
+    for name in _ETC:
+        if Path("/etc", name).exists():
+            words += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    words += ["--ro-bind" if spec.read_only else "--bind", f"{merged}/workspace", WORKSPACE]
+    words += ["--bind", f"{merged}/home", HOME, "--bind", f"{merged}/env", ENVIRONMENT]
+    for number, target in enumerate(targets):
+        words += ["--ro-bind", f"{STAGE}/b{number}", target]
+    return [*words, "--remount-ro", "/", "--chdir", "/", "--", MACHINE, "agent", str(control)]
+
+
+def _own_etc(root: Path, *, hosts: bool) -> list[Path]:
+    """The files of /etc that are the sandbox's own; written once."""
+    directory = root / "etc"
+    directory.mkdir(mode=0o755, exist_ok=True)
+    for name, text in _OWN_ETC.items():
+        path = directory / name
+        if not path.exists() or path.read_text() != text:
+            aside = directory / f".{name}.{os.getpid()}"
+            aside.write_text(text)
+            aside.chmod(0o644)
+            aside.replace(path)
+    return [directory / name for name in _OWN_ETC if hosts or name != "hosts"]
+
+
+@contextlib.contextmanager
+def _filter() -> Iterator[int]:
+    """A descriptor to read the system call filter from."""
+    machine = os.uname().machine
+    try:
+        code = seccomp.program(machine)
+    except KeyError:
+        raise SandboxUnavailable(f"there is no system call filter for {machine} yet; use x86_64 or aarch64") from None
+    descriptor = os.memfd_create("filter", 0)
+    try:
+        os.write(descriptor, code)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
