@@ -33,7 +33,7 @@ _NODE_OPTIONS = (
 _VERSIONS = r"""
 say() { name=$1; shift; text=$("$@" 2>&1 </dev/null | head -n 1) && printf '%s\t%s\n' "$name" "$text"; }
 command -v python >/dev/null && say python python --version && say pytest python -m pytest --version
-command -v node >/dev/null && say node node --version && say npm npm --version
+command -v node >/dev/null && say node node --version
 command -v node >/dev/null && NODE_OPTIONS="--test-reporter=junit --test-reporter-destination=/dev/null" node -e 0 \
   >/dev/null 2>&1 && printf 'node-reporter\tyes\n'
 true

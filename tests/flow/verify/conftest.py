@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +89,7 @@ class Project:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def commit(self, files: dict[str, str | None]) -> str:
+    def commit(self, files: Mapping[str, str | bytes | None]) -> str:
         """Write files (None removes one, `@target` makes a link) and commit them."""
         for name, text in files.items():
             path = self.path / name
@@ -100,7 +100,9 @@ class Project:
             if text is None:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            if text.startswith("@"):
+            if isinstance(text, bytes):
+                path.write_bytes(text)
+            elif text.startswith("@"):
                 path.symlink_to(text[1:])
             else:
                 path.write_text(text)
@@ -108,7 +110,9 @@ class Project:
         self.git("commit", "-q", "--allow-empty", "-m", "work")
         return self.git("rev-parse", "HEAD")
 
-    async def verify(self, base: dict[str, str | None], change: dict[str, str | None], **options: float) -> Receipt:
+    async def verify(
+        self, base: Mapping[str, str | bytes | None], change: Mapping[str, str | bytes | None], **options: float
+    ) -> Receipt:
         """The receipt of a change to a base."""
         self.git("init", "-q", "-b", "main")
         before = self.commit(base)
@@ -130,6 +134,7 @@ class Project:
         async def progress(event: Progressed) -> None:
             self.told.append(event.text)
 
+        options = {"repeats": 2, **options}
         return Bench(store, self.machine(store, environment), keep, progress, **options)  # type: ignore[arg-type]
 
     def machine(self, store: Store, environment: Environment) -> Callable[[str], AbstractAsyncContextManager[Sandbox]]:

@@ -17,7 +17,7 @@ DOUBLE = "tests/test_calc.py::test_double"
 
 
 async def test_a_mended_test_is_fixed(project: Any) -> None:
-    receipt = await project.verify(BROKEN, MENDED)
+    receipt = await project.verify(BROKEN, MENDED, repeats=3)
     assert (receipt.verdict, receipt.fixed, receipt.test_changes) == (Verdict.FIXED, (ADD,), ())
     assert receipt.reason == f"{ADD} failed on base and passes now; none got worse"
     assert [check.side for check in receipt.checks] == [Side.BASE] * 3 + [Side.JUDGED] * 3
@@ -85,7 +85,7 @@ async def test_a_base_that_hangs_and_a_change_that_ends_is_fixed(project: Any) -
         **BROKEN,
         "calc.py": "def add(a, b):\n    while True:\n        pass\n\n\ndef double(a):\n    return a * 2\n",
     }
-    receipt = await project.verify(hangs, MENDED, timeout=6)
+    receipt = await project.verify(hangs, MENDED, timeout=3)
     assert receipt.verdict is Verdict.FIXED, receipt
     assert receipt.fixed == ("the check command as a whole",)
     assert "on the base the check did not end" in receipt.reason
@@ -94,7 +94,7 @@ async def test_a_base_that_hangs_and_a_change_that_ends_is_fixed(project: Any) -
 
 async def test_a_change_that_hangs_is_never_ready(project: Any) -> None:
     hangs = {"calc.py": "def add(a, b):\n    while True:\n        pass\n"}
-    receipt = await project.verify(BROKEN, hangs, timeout=3, repeats=1)
+    receipt = await project.verify(BROKEN, hangs, timeout=2, repeats=1)
     assert not receipt.verdict.ready
     assert "on the change the check did not end" in receipt.reason
 
@@ -150,7 +150,8 @@ async def test_unittest_results_are_read(project: Any) -> None:
     project.command = "python -m unittest discover -v -s tests"
     tests = (
         "import unittest\nimport calc\n\n\nclass TestCalc(unittest.TestCase):\n    def test_add(self):\n"
-        "        self.assertEqual(calc.add(1, 2), 3)\n\n    def test_double(self):\n        self.assertEqual(calc.double(2), 4)\n"
+        "        self.assertEqual(calc.add(1, 2), 3)\n\n    def test_double(self):\n"
+        "        self.assertEqual(calc.double(2), 4)\n"
     )
     receipt = await project.verify({**BROKEN, "tests/test_calc.py": tests}, MENDED)
     assert (receipt.verdict, receipt.fixed) == (Verdict.FIXED, ("test_calc.TestCalc.test_add",))
