@@ -72,6 +72,8 @@ class FaultyRecord(Record):
         self._faults.passing(f"before {event.kind}")
         number = await super().append(log_id, event)
         self._faults.passing(f"after {event.kind}")
+        if event.kind == "model-asked":
+            self._faults.within("inside a model stream")
         return number
 
     async def save_delivery(self, delivery: Delivery) -> None:
