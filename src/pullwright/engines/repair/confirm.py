@@ -11,8 +11,12 @@ from pullwright.engines.repair.probe import FOLDER, Probe
 from pullwright.sandbox.base import ExecRequest, Sandbox
 
 _REPORT = f"{FOLDER}/report.json"
-_PLUGIN = "-p pullwright_repair.report -p no:cacheprovider"
 DEFAULT_CHECK = "python -m pytest"
+# What the environment sets stays; the command itself may still set it anew, and then there is no report.
+_WATCHED = (
+    f'export PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}{FOLDER}" PULLWRIGHT_REPAIR_REPORT={_REPORT} '
+    'PYTEST_ADDOPTS="${PYTEST_ADDOPTS:+$PYTEST_ADDOPTS }-p pullwright_repair.report -p no:cacheprovider"\n'
+)
 
 
 @dataclass(frozen=True)
@@ -31,19 +35,22 @@ class Ordinary:
 async def ordinary_run(sandbox: Sandbox, probe: Probe, seconds: float) -> Ordinary:
     """Run the check command as a person would, with a plugin that writes down each test's outcome."""
     command = probe.command or DEFAULT_CHECK
-    watched = {"PYTEST_ADDOPTS": _PLUGIN, "PYTHONPATH": FOLDER, "PULLWRIGHT_REPAIR_REPORT": _REPORT}
-    plain = {"PYTHONDONTWRITEBYTECODE": "1"}
     await sandbox.run(ExecRequest(argv=("rm", "-f", _REPORT), timeout=30))
     if "PYTHONPATH" not in command and "PYTEST_ADDOPTS" not in command:
-        result = await sandbox.run(_shell(command, {**plain, **watched}, seconds))
+        result = await sandbox.run(_shell(_WATCHED + command, seconds))
         outcomes = await _report(sandbox)
         if outcomes is not None or result.timed_out:
             return Ordinary(result.exit_code, outcomes)
-    result = await sandbox.run(_shell(command, plain, seconds))
-    return Ordinary(result.exit_code, None)
+    result = await sandbox.run(_shell(command, seconds))
+    if result.exit_code in (0, None):
+        return Ordinary(result.exit_code, None)
+    # Whoever runs the tests there told nothing of each; pytest on its own does.
+    await sandbox.run(_shell(_WATCHED + probe.own_command(), seconds))
+    return Ordinary(result.exit_code, await _report(sandbox))
 
 
-def _shell(command: str, variables: dict[str, str], seconds: float) -> ExecRequest:
+def _shell(command: str, seconds: float) -> ExecRequest:
+    variables = {"PYTHONDONTWRITEBYTECODE": "1"}
     return ExecRequest(argv=("sh", "-c", command), variables=variables, timeout=seconds, output_limit=64 * 1024)
 
 

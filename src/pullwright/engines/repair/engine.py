@@ -24,6 +24,7 @@ _ABOUT_MENDING = re.compile(
     re.IGNORECASE,
 )
 _KEPT_BACK = 15.0  # seconds before the attempt's deadline that a search leaves for confirming
+_MOST_REJECTED = 6  # candidates that did not hold in an ordinary run; more would not either
 _NOTED_EVERY = 8.0  # seconds between notes of how far a search is
 
 
@@ -125,7 +126,7 @@ class _Turn:
         place, left = self._ledger.place(self._number), self._left()
         began = time.monotonic() - place.seconds
         told: list[Told] = []
-        if left > 1:
+        if left > 1 and self._ledger.rejected() < _MOST_REJECTED:
             job = {
                 "mode": "search",
                 "survey": survey.model_dump(),

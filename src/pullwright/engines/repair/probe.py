@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
@@ -35,6 +36,15 @@ class Probe:
             "PYTHONHASHSEED": "0",
             **self.call.variables,
         }
+
+    def own_command(self) -> str:
+        """The tests of the check command, run by pytest itself."""
+        variables = dict(self.call.variables)
+        if "PYTHONPATH" in variables:
+            variables["PYTHONPATH"] += f":{FOLDER}"
+        words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+        python = '"$(command -v python || command -v python3)" -m pytest'
+        return " ".join([*words, python, shlex.join(self.call.arguments)]).strip()
 
     async def install(self) -> None:
         """Write the worker's files into the sandbox."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +19,18 @@ class Session:
         self.failures: list[str] = []  # failures reported aside from a test's own result, such as subtests
         self.exit_code = 0
         self.started = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: Any) -> None:
+        """Keep pytest-cov from starting: it would trace every candidate."""
+        if getattr(early_config.known_args_namespace, "cov_source", None):
+            early_config.known_args_namespace.cov_source = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: Any) -> None:
+        """Keep pytest-xdist from sending the tests to other processes."""
+        if hasattr(config.option, "numprocesses"):
+            config.option.numprocesses, config.option.dist, config.option.tx = None, "no", []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: Any) -> bool:
@@ -45,10 +56,5 @@ class Session:
 def start(arguments: Sequence[str], act: Callable[[Session], None]) -> Session:
     """Collect with the given arguments and call `act` with the tests; gives the session at its end."""
     session = Session(act)
-    extra = ["-p", "no:cacheprovider", "-s"]
-    if importlib.util.find_spec("pytest_cov") is not None:
-        extra.append("--no-cov")
-    if importlib.util.find_spec("xdist") is not None:
-        extra.append("-n0")
-    session.exit_code = int(pytest.main([*arguments, *extra], plugins=[session]))
+    session.exit_code = int(pytest.main([*arguments, "-p", "no:cacheprovider", "-s"], plugins=[session]))
     return session
