@@ -10,10 +10,10 @@ _WRAPPER = "\n".join(
         r"""__pw=$(mktemp -d)/setup && printf '%s\n' "$1" >"$__pw" || exit 1""",
         "set -eET",
         # Each trap is one line: bash adds the lines of a trap's own text to LINENO.
-        r"""trap 'case "${BASH_SOURCE[0]} $BASH_COMMAND" in "$__pw __pw_status="*|"$__pw . "*__pw*) ;; """
+        r"""trap 'case "${BASH_SOURCE[0]-} $BASH_COMMAND" in "$__pw __pw_status="*|"$__pw . "*__pw*) ;; """
         r""""$__pw "*) __pw_line=$LINENO ;; esac' DEBUG""",
         # DEBUG does not fire for a subshell as a whole; ERR does.
-        r"""trap 'test "${BASH_SOURCE[0]}" != "$__pw" || __pw_line=$LINENO' ERR""",
+        r"""trap 'test "${BASH_SOURCE[0]-}" != "$__pw" || __pw_line=$LINENO' ERR""",
         r"""trap '__pw_status=$?; trap - DEBUG ERR; rm -rf "${__pw%/setup}"; test $__pw_status = 0 || """
         r"""printf "\n::setup line %s status %s::\n" "${__pw_line:-0}" "$__pw_status" >&2' EXIT""",
         '. "$__pw"',

@@ -1,6 +1,5 @@
 """Real git and clean machines with pytest inside, for verifications."""
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -18,7 +17,8 @@ from pullwright.domain.transcript import Progressed
 from pullwright.repos.checkpoints import OBJECTS, checkout_command
 from pullwright.repos.mirror import Repositories, Store
 from pullwright.review.verify import Bench, verify
-from pullwright.sandbox.base import ExecRequest, ExecResult, Sandbox
+from pullwright.sandbox.base import Bind, ExecRequest, Sandbox, SandboxSpec
+from pullwright.sandbox.local import LocalSandboxes
 
 GIT = {
     "PATH": os.environ["PATH"],
@@ -30,46 +30,8 @@ GIT = {
     "GIT_COMMITTER_NAME": "Ada",
     "GIT_COMMITTER_EMAIL": "ada@example.org",
 }
-INSIDE = "/opt/env/venv/bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
+UID = 64200
 PURE_PYTHON = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
-
-
-@dataclass
-class Room:
-    """A sandbox as thin as can be: bubblewrap over plain folders that live as long as the test."""
-
-    name: str
-    root: Path
-    binds: list[str]
-    variables: dict[str, str]
-
-    async def run(self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None) -> ExecResult:
-        argv = ["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", "--dev", "/dev", "--proc", "/proc"]
-        for path in ("/usr", "/bin", "/lib", "/lib64", "/etc"):
-            argv += ["--ro-bind-try", path, path]
-        for folder, target in (("workspace", "/workspace"), ("tmp", "/tmp"), ("home", "/home/agent")):
-            argv += ["--bind", str(self.root / folder), target]
-        argv += ["--bind", str(self.root / "env"), "/opt/env", *self.binds, "--chdir", request.cwd]
-        for name, value in {"PATH": INSIDE, "HOME": "/home/agent", **self.variables, **request.variables}.items():
-            argv += ["--setenv", name, value]
-        began = asyncio.get_running_loop().time()
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            *request.argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT if request.merge else asyncio.subprocess.PIPE,
-        )
-        out, error = await asyncio.wait_for(process.communicate(), request.timeout)
-        seconds = asyncio.get_running_loop().time() - began
-        dropped = max(0, len(out) - request.output_limit)
-        half = request.output_limit // 2
-        kept = out[:half] + out[-half:] if dropped else out
-        return ExecResult(process.returncode, kept, error or b"", dropped, seconds)
-
-    async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
-        assert path.startswith("/tmp/")
-        return (self.root / path.removeprefix("/")).read_bytes()
 
 
 @dataclass
@@ -79,6 +41,8 @@ class Project:
     path: Path
     home: Path
     machine_root: Path
+    sandboxes: LocalSandboxes
+    started: int = 0
     command: str = "python -m pytest"
     variables: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
@@ -117,7 +81,7 @@ class Project:
         self.git("init", "-q", "-b", "main")
         before = self.commit(base)
         after = self.commit(change)
-        repositories = Repositories(self.home / "repos")
+        repositories = Repositories(self.home / "repos", group=UID if os.geteuid() == 0 else None)
         store = await repositories.fetch(await repositories.locate(str(self.path), self.path))
         environment = Environment(
             language="python",
@@ -140,17 +104,16 @@ class Project:
     def machine(self, store: Store, environment: Environment) -> Callable[[str], AbstractAsyncContextManager[Sandbox]]:
         @asynccontextmanager
         async def start(commit: str) -> AsyncIterator[Sandbox]:
-            number = len(list(self.home.glob("room-*")))
-            root = self.home / f"room-{number}"
-            for folder in ("workspace", "tmp", "home", "env"):
-                (root / folder).mkdir(parents=True)
-            binds = ["--ro-bind", str(store.objects), OBJECTS, "--ro-bind", str(self.machine_root), "/opt/env/venv"]
-            room = Room(f"room-{number}", root, binds, dict(environment.variables))
-            laid = await room.run(ExecRequest(argv=checkout_command(commit), merge=True))
-            assert laid.exit_code == 0, laid.stdout
-            yield room  # type: ignore[misc]
-            shutil.rmtree(root)
-            root.mkdir()
+            self.started += 1
+            name = f"verify-{os.getpid()}-{self.started}"
+            binds = (Bind(store.objects, OBJECTS), Bind(self.machine_root, python.VENV))
+            sandbox = await self.sandboxes.start(SandboxSpec(name, binds=binds, variables=environment.variables))
+            try:
+                laid = await sandbox.run(ExecRequest(argv=checkout_command(commit), merge=True))
+                assert laid.exit_code == 0, laid.stdout
+                yield sandbox
+            finally:
+                await sandbox.stop()
 
         return start
 
@@ -158,8 +121,6 @@ class Project:
 @pytest.fixture(scope="session")
 def with_pytest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment of the system's Python with pytest in it, made without a network."""
-    if shutil.which("bwrap") is None:
-        pytest.skip("bubblewrap is not installed")
     root = tmp_path_factory.mktemp("venv") / "venv"
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(root)], check=True)
     packages = next(root.glob("lib/python3*/site-packages"))
@@ -173,8 +134,10 @@ def with_pytest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(tmp_path: Path, with_pytest: Path) -> Project:
+async def project(tmp_path: Path, with_pytest: Path) -> AsyncIterator[Project]:
     """An empty repository whose check is pytest."""
     path = tmp_path / "project"
     path.mkdir()
-    return Project(path, tmp_path / "home", with_pytest)
+    sandboxes = LocalSandboxes(tmp_path / "sandboxes", uid=UID)
+    yield Project(path, tmp_path / "home", with_pytest, sandboxes)
+    await sandboxes.close()
