@@ -34,6 +34,7 @@ from pullwright.models.known import target
 from pullwright.models.openai import OpenAICompatible
 from pullwright.models.retry import Retries
 from pullwright.sandbox.base import ExecRequest, Sandbox, Sandboxes, SandboxSpec
+from pullwright.sandbox.local import LocalSandboxes
 from pullwright.settings import ModelSettings, Settings
 from pullwright.store.record import Record
 from pullwright.testing.model_server import ModelServer
@@ -171,8 +172,7 @@ async def read(sandbox: Sandbox, path: str) -> str:
 
 @pytest.fixture
 async def sandboxes(tmp_path: Path) -> AsyncIterator[Sandboxes]:
-    local = pytest.importorskip("pullwright.sandbox.local")
-    made = local.LocalSandboxes(tmp_path / "sandboxes", uid=64200)
+    made = LocalSandboxes(tmp_path / "sandboxes", uid=64200)
     yield made
     await made.close()
 
@@ -259,6 +259,17 @@ async def test_the_first_question_is_small_and_marks_what_the_repository_says(ho
     assert body["prompt_cache_key"] == "abcd1234-1"
     assert body["store"] is False
     assert len(json.dumps(body)) < 8000
+
+
+@pytest.mark.parametrize(("name", "said"), [("CLAUDE.md", "Use plain words."), ("README.md", None)])
+async def test_other_instructions_and_none(house_of: MakeHouse, name: str, said: str | None) -> None:
+    deep = {"a/AGENTS.md": "x", "b/AGENTS.md": "y", "b/AGENTS.override.md": "z"}
+    house = await house_of(files={"calc.py": "", name: "Use plain words.", **deep})
+    async with ModelServer(Scenario.parse(MENDS)) as server:
+        await house.play(house.engine(server), await house.sandbox(), last=1)
+    told = str(server.bodies[0]["input"])
+    assert ("Use plain words." in told) == (said is not None)
+    assert "a/AGENTS.md, b/AGENTS.md, b/AGENTS.override.md" in told
 
 
 async def test_what_was_said_stays_the_same_from_turn_to_turn(house_of: MakeHouse) -> None:

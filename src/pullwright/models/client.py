@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import certifi
 import httpx2
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, NotGiven, Omit
 from openai.resources.chat import AsyncChat
 from openai.resources.chat.completions import AsyncCompletions
 from openai.resources.responses import AsyncResponses
@@ -87,20 +87,29 @@ def _certificates() -> ssl.SSLContext:
     return context
 
 
-# The client copies and type-checks what it is given as `input` or `messages`: 90 ms for a conversation of 200,000
-# characters, against 10 ms where the same list is handed over in `extra_body`, which it passes on as it is.
+# The client copies and type-checks what it is given: 90 ms for an `input` of 200,000 characters, against 10 ms where
+# the same list is handed over in `extra_body`, which it passes on as it is.
+
+
+_OPTIONS = ("model", "stream", "timeout", "extra_headers", "extra_query")
+
+
+def _as_it_is(given: dict[str, Any]) -> dict[str, Any]:
+    """The same call with the whole body but for the model in `extra_body`."""
+    options = {name: given.pop(name) for name in _OPTIONS if name in given}
+    extra = given.pop("extra_body", None) or {}
+    body = {name: value for name, value in given.items() if not isinstance(value, Omit | NotGiven)}
+    return {**options, "extra_body": {**body, **extra}}
 
 
 class _Responses(AsyncResponses):
     async def create(self, **given: Any) -> Any:  # noqa: ANN401  # whatever the client's own takes
-        body = {**(given.pop("extra_body", None) or {}), "input": given.pop("input")}
-        return await super().create(**given, extra_body=body)
+        return await super().create(**_as_it_is(given))
 
 
 class _Completions(AsyncCompletions):
     async def create(self, **given: Any) -> Any:  # noqa: ANN401  # whatever the client's own takes
-        body = {**(given.pop("extra_body", None) or {}), "messages": given.pop("messages")}
-        return await super().create(**given, messages=[], extra_body=body)
+        return await super().create(messages=[], **_as_it_is(given))
 
 
 class _Chat(AsyncChat):

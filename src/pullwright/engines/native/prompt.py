@@ -79,7 +79,7 @@ def _instructions(output: str) -> tuple[str, tuple[str, ...]]:
     """The repository's instructions as a message, from what `_FIND` printed."""
     fields = output.split("\0")
     text, notices = "", []
-    if fields[0]:
+    if fields[0] and len(fields) > 3:
         name, size, content, *fields = fields
         cut = len(content.encode()) < int(size) if size.strip().isdigit() else False
         text = f"The repository's instructions, from {name}:\n\n<instructions>\n{_fenced(content)}\n</instructions>"
@@ -87,7 +87,7 @@ def _instructions(output: str) -> tuple[str, tuple[str, ...]]:
             notice = f"{name} is longer than {INSTRUCTION_BYTES // 1024} KiB; only its beginning was given to the model"
             notices.append(notice)
             text += f"\nThey are cut: the file has {size.strip()} bytes. Read the rest of it where it matters."
-    deeper = [path for path in fields[1:] if path.isprintable()][:50]
+    deeper = [path for path in fields[1:] if path and path.isprintable()][:50]
     if deeper:
         text += (
             f"\n\nInstructions for single folders, to be read before you change files below them: {', '.join(deeper)}"
