@@ -50,7 +50,7 @@ def git(repository: Path, *words: str) -> str:
     ).stdout.strip()
 
 
-def tests_pass(directory: Path) -> bool:
+def passes(directory: Path) -> bool:
     command = ["python3", "-m", "unittest", "-q"]
     return subprocess.run(command, cwd=directory, check=False, timeout=60, capture_output=True).returncode == 0
 
@@ -117,9 +117,9 @@ async def test_a_model_mends_a_python_repository(tmp_path: Path) -> None:
         # Plain git, elsewhere: the branch passes what failed on its base.
         elsewhere = tmp_path / "elsewhere"
         git(tmp_path, "clone", "-q", "-b", task.pull_request.branch, str(repository), str(elsewhere))
-        assert tests_pass(elsewhere)
+        assert passes(elsewhere)
         assert git(repository, "status", "--porcelain") == ""
-        assert not tests_pass(repository)
+        assert not passes(repository)
         assert git(repository, "symbolic-ref", "--short", "HEAD") == "main"
         owner = repository.stat().st_uid
         assert {path.stat().st_uid for path in (repository / ".git").rglob("*")} == {owner}
