@@ -18,9 +18,10 @@ rm -f "$state/index.lock"
 cd "$workspace"
 add() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false -c advice.addEmbeddedRepo=false \
   add --all "$@" -- . 2>"$state/said"; }
-if ! add; then
+if ! add || grep -q "could not open directory" "$state/said"; then
   # A file that its owner may not read, a repository without commits, a name that git refuses: take the rest.
-  find . -path ./.git -prune -o ! -type l ! -perm -u+r -exec chmod u+rX {} + 2>/dev/null || true
+  find . -path ./.git -prune -o -type f ! -perm -u+r -exec chmod u+r {} \; \
+    -o -type d ! -perm -u+rx -exec chmod u+rx {} \; 2>/dev/null || true
   cp "$state/info/exclude" "$state/exclude-before" 2>/dev/null || : >"$state/exclude-before"
   find . -mindepth 2 -name .git -prune -print | sed -e 's|/\.git$||' -e 's|^\.||' -e 's/[][*\]/?/g' -e 's/ $/?/' \
     >>"$state/info/exclude"

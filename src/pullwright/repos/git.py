@@ -148,26 +148,7 @@ async def attempt(
     `on_line` gets each line of standard error as it comes, a progress line whenever it is redrawn. Raises
     `RepositoryError` at the time limit or the output limit; the whole process group is killed then, and on cancelling.
     """
-    options: dict[str, int | list[int]] = {}
-    if call.owner is not None:
-        options = {"user": call.owner.uid, "group": call.owner.gid, "extra_groups": []}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *_command(call),
-            *arguments,
-            cwd=call.directory,
-            env=_environment(call),
-            stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
-            stdout=asyncio.subprocess.PIPE if stdout is None else stdout,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            umask=call.umask,
-            **options,  # type: ignore[arg-type]
-        )
-    except FileNotFoundError as error:
-        if error.filename not in (None, "git"):
-            raise RepositoryError(f"{call.directory} is not there any more.") from error
-        raise RepositoryError("git is not installed. On Debian: `apt install git`.") from error
+    process = await _start(call, arguments, stdin, stdout)
     tasks = (
         asyncio.ensure_future(_gather(process.stdout, call.limit)),
         asyncio.ensure_future(_listen(process.stderr, on_line)),
@@ -183,6 +164,38 @@ async def attempt(
             raise RepositoryError(_too_slow(arguments, call.timeout)) from None
         raise
     return Finished(code if code >= 0 else 128 - code, out, said)
+
+
+async def _start(
+    call: Call, arguments: Sequence[str | bytes], stdin: bytes | IO[bytes], stdout: IO[bytes] | None
+) -> asyncio.subprocess.Process:
+    options: dict[str, Any] = {}
+    if call.owner is not None:
+        options = {"user": call.owner.uid, "group": call.owner.gid, "extra_groups": []}
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *_command(call),
+            *arguments,
+            cwd=call.directory,
+            env=_environment(call),
+            stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+            stdout=asyncio.subprocess.PIPE if stdout is None else stdout,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            umask=call.umask,
+            **options,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Cancelled half way, asyncio would end the process but not what it has started.
+        await _end(await starting, ())
+        raise
+    except FileNotFoundError as error:
+        if not call.directory.is_dir():
+            raise RepositoryError(f"{call.directory} is not there any more.") from error
+        raise RepositoryError("git is not installed. On Debian: `apt install git`.") from error
 
 
 def _command(call: Call) -> list[str]:

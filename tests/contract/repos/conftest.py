@@ -86,8 +86,10 @@ def ground() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="pullwright-test-"))
     path.chmod(0o755)
     yield path
-    for directory, _, _ in os.walk(path):
-        Path(directory).chmod(stat.S_IRWXU | stat.S_IMODE(Path(directory).stat().st_mode))
+    for directory, inner, _ in os.walk(path):
+        for name in inner:
+            if not (Path(directory) / name).is_symlink():
+                (Path(directory) / name).chmod(stat.S_IRWXU)
     shutil.rmtree(path)
 
 

@@ -47,8 +47,9 @@ async def test_a_command_over_its_time_ends_with_all_it_started(mine: Person) ->
 async def test_cancelling_ends_all_it_started(mine: Person) -> None:
     mark = f"3600.{os.getpid()}2"
     task = asyncio.create_task(git.git(call(mine, settings={"alias.hang": f"!sleep {mark}; true"}), "hang"))
-    while not alive(mark):
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(20):
+        while not alive(mark):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -353,7 +353,7 @@ async def test_a_repository_over_http(
     assert await store.resolve(None) == mine.rev("HEAD")
     assert await store.read(mine.rev("HEAD"), "README") == b"hello\n"
     missing = await repositories.locate(served.replace("proj", "none"), Path("/"))
-    with pytest.raises(RepositoryError, match="could not be fetched: .*not found"):
+    with pytest.raises(RepositoryError, match=r"could not be fetched: .*not found"):
         await repositories.fetch(missing)
 
 
