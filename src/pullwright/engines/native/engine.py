@@ -126,7 +126,8 @@ async def _open(work: Work, number: int) -> Opening:
     for notice in told.notices:
         await work.log.append(Noticed(text=notice, level="warning"))
     data = {"instructions": told.instructions, "messages": list(told.messages)}
-    await work.log.append(EngineNoted(turn=number, topic="opening", text=told.messages[-1], data=data))
+    given = told.messages[0].split("\n")[0].rstrip(":") if told.messages[1:] else "The repository has no instructions"
+    await work.log.append(EngineNoted(turn=number, topic="opening", text=given, data=data))
     return told
 
 
