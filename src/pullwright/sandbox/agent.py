@@ -5,33 +5,48 @@ The messages are those of `guest/machine.c`.
 
 import array
 import asyncio
+import os
 import socket
+import stat
 import struct
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
+from dataclasses import dataclass
+from enum import IntFlag
 
 from pullwright.domain.errors import SandboxError, SandboxLost
 from pullwright.sandbox.streams import settle
 
-MAX_ORDER = 200_000  # bytes; a Unix socket takes no more at once
+MAX_REQUEST = 64 * 1024 * 1024  # bytes, as in machine.c
 
-_ORDER = struct.Struct("=IIIII")
+_ORDER = struct.Struct("=IIIHH")
 _SAYING = struct.Struct("=IIi")
-_HELLO, _ENDED, _CLEARED = 1, 2, 3
+_COUNTS = struct.Struct("=II")
+_RUN, _KILL = 1, 2
+_HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED = 1, 2, 3, 4, 5
+_TERMINAL_DEVICE = os.makedev(5, 2)  # /dev/ptmx (Documentation/admin-guide/devices.txt)
 
 
-class Order(IntEnum):
-    """What the agent can be told to do."""
+class Flag(IntFlag):
+    """What is special about a command."""
 
-    RUN = 1
-    KILL = 2
-    READ = 3
-    WRITE = 4
-    KILL_ALL = 5
+    NONE = 0
+    TERMINAL = 1
+    READ = 2  # not a command but the agent's own way to read a file: path, limit
+    WRITE = 4  # ... and to write one: path, mode
+
+
+@dataclass(eq=False)
+class Command:
+    """A command that was ordered."""
+
+    number: int
+    ended: "asyncio.Future[int]"  # its exit code
+    gone: "asyncio.Future[None]"  # nothing that it started is left either
+    terminal: "asyncio.Future[int]"  # the outer end of its terminal, the caller's to close
 
 
 class Line:
-    """A socket to an agent."""
+    """A socket to an agent. Every wait on it raises `SandboxLost` once the sandbox has ended."""
 
     def __init__(self, end: socket.socket, name: str) -> None:
         self._socket = end
@@ -39,7 +54,7 @@ class Line:
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._next = 1
-        self._ends: dict[int, asyncio.Future[int]] = {}
+        self._commands: dict[int, Command] = {}
         self._hello: asyncio.Future[None] = self._loop.create_future()
         self._room: asyncio.Future[None] | None = None
         self._sending = asyncio.Lock()
@@ -52,46 +67,37 @@ class Line:
 
     async def start(
         self,
-        order: Order,
-        arguments: Sequence[str | bytes],
+        arguments: Sequence[str],
         descriptors: Sequence[int],
         *,
+        flags: Flag = Flag.NONE,
         cwd: str = "/",
         variables: Mapping[str, str] | None = None,
-        terminal: bool = False,
-    ) -> tuple[int, asyncio.Future[int]]:
-        """Send an order; gives its number and its exit code to come. Raises `SandboxError` where it is too long."""
-        words = [cwd, *arguments, *(f"{name}={value}" for name, value in (variables or {}).items())]
-        encoded = [word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape") for word in words]
-        if any(b"\0" in word for word in encoded):
-            raise SandboxError("a command's words hold no NUL bytes")
-        number = self._next
+    ) -> Command:
+        """Order a command; `descriptors` are its output, errors and, unless it is empty, input; none for a terminal."""
+        request = _request(arguments, cwd, variables or {})
+        command = Command(
+            self._next, self._loop.create_future(), self._loop.create_future(), self._loop.create_future()
+        )
         self._next += 1
-        header = _ORDER.pack(order, number, 1 if terminal else 0, len(arguments), len(variables or {}))
-        message = header + b"".join(word + b"\0" for word in encoded)
-        if len(message) > MAX_ORDER:
-            raise SandboxError(f"the command and its variables come to {len(message)} bytes; at most {MAX_ORDER} go in")
-        end: asyncio.Future[int] = self._loop.create_future()
-        self._ends[number] = end
+        self._commands[command.number] = command
+        file = os.memfd_create("request")
         try:
-            await self._send(message, descriptors)
+            _fill(file, request)
+            await self._send(_ORDER.pack(_RUN, command.number, flags, 24, 80), (file, *descriptors))
         except BaseException:
-            self._ends.pop(number, None)
+            self._commands.pop(command.number, None)
             raise
-        return number, end
+        finally:
+            os.close(file)
+        return command
 
-    async def kill(self, number: int) -> None:
-        """Kill a command and everything that it started."""
-        await self._send(_ORDER.pack(Order.KILL, number, 0, 0, 0), ())
-
-    async def kill_all(self) -> None:
-        """Kill everything; returns once nothing is left."""
-        number = self._next
-        self._next += 1
-        cleared: asyncio.Future[int] = self._loop.create_future()
-        self._ends[number] = cleared
-        await self._send(_ORDER.pack(Order.KILL_ALL, number, 0, 0, 0), ())
-        await cleared
+    async def kill(self, command: Command, patience: float) -> None:
+        """Kill a command and everything that it started; wait that many seconds until nothing is left."""
+        if command.gone.done():
+            return
+        await self._send(_ORDER.pack(_KILL, command.number, 0, 0, 0), ())
+        await asyncio.wait({command.gone}, timeout=patience)
 
     def close(self) -> None:
         """Hang up: the agent ends, and everything inside with it."""
@@ -99,7 +105,11 @@ class Line:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()
-        self._lose()
+        self.lost = True
+        for command in self._commands.values():
+            self._fail(command.ended, command.gone, command.terminal)
+        self._commands.clear()
+        self._fail(self._hello, self._room)
 
     async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -112,7 +122,7 @@ class Line:
                 except BlockingIOError:
                     await self._writable()
                 except OSError as error:
-                    self._lose()
+                    self.close()
                     raise self._loss() from error
                 else:
                     return
@@ -127,29 +137,73 @@ class Line:
                 self._loop.remove_writer(self._socket)
 
     def _heard(self) -> None:
-        while True:
+        while not self.lost:
             try:
-                saying = self._socket.recv(_SAYING.size + 1)
+                saying, descriptors, _, _ = socket.recv_fds(self._socket, _SAYING.size + 1, 1)
             except BlockingIOError:
                 return
             except OSError:
-                saying = b""
+                saying, descriptors = b"", []
+            if len(saying) == _SAYING.size:
+                kind, number, code = _SAYING.unpack(saying)
+                self._take_in(kind, number, code, descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
             if len(saying) != _SAYING.size:
                 self.close()
-                return
-            kind, number, code = _SAYING.unpack(saying)
-            if kind == _HELLO and not self._hello.done():
-                self._hello.set_result(None)
-            elif kind in (_ENDED, _CLEARED) and (end := self._ends.pop(number, None)) and not end.done():
-                end.set_result(code & 0xFF)
 
-    def _lose(self) -> None:
-        self.lost = True
-        for future in (self._hello, self._room, *self._ends.values()):
-            if future is not None and not future.done():
-                future.set_exception(self._loss())
-                future.exception()  # somebody may have stopped waiting
-        self._ends.clear()
+    def _take_in(self, kind: int, number: int, code: int, descriptors: list[int]) -> None:
+        if kind == _HELLO and not self._hello.done():
+            self._hello.set_result(None)
+        if (command := self._commands.get(number)) is None:
+            return
+        if kind == _TERMINAL and not command.terminal.done() and len(descriptors) == 1 and _is_terminal(*descriptors):
+            command.terminal.set_result(descriptors.pop())
+        elif kind == _ENDED and not command.ended.done():
+            command.ended.set_result(code & 0xFF)
+        elif kind == _REFUSED and not command.ended.done():
+            why = os.strerror(code) if code > 0 else "no reason was given"
+            for future in (command.ended, command.terminal):
+                _break(future, SandboxError(f"the sandbox {self._name} can run nothing more: {why}"))
+        elif kind == _GONE:
+            del self._commands[number]
+            if not command.gone.done():
+                command.gone.set_result(None)
+            if not command.ended.done():
+                command.ended.set_result(137)  # whatever ended what should have told
+            _break(command.terminal, SandboxError(f"the sandbox {self._name} has no terminal"))
+
+    def _fail(self, *futures: "asyncio.Future[int] | asyncio.Future[None] | None") -> None:
+        for future in futures:
+            if future is not None:
+                _break(future, self._loss())
 
     def _loss(self) -> SandboxLost:
         return SandboxLost(f"the sandbox {self._name} has ended")
+
+
+def _break(future: "asyncio.Future[int] | asyncio.Future[None]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody has to wait for it
+
+
+def _is_terminal(descriptor: int) -> bool:
+    facts = os.fstat(descriptor)
+    return stat.S_ISCHR(facts.st_mode) and facts.st_rdev == _TERMINAL_DEVICE
+
+
+def _request(arguments: Sequence[str], cwd: str, variables: Mapping[str, str]) -> bytes:
+    words = [os.fsencode(word) for word in (cwd, *arguments, *(f"{name}={value}" for name, value in variables.items()))]
+    if any(b"\0" in word for word in words):
+        raise SandboxError("a command's words hold no NUL bytes")
+    request = _COUNTS.pack(len(arguments), len(variables)) + b"".join(word + b"\0" for word in words)
+    if len(request) > MAX_REQUEST:
+        raise SandboxError(f"the command and its variables come to {len(request)} bytes; at most {MAX_REQUEST} go in")
+    return request
+
+
+def _fill(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]

@@ -11,7 +11,6 @@ from pullwright.sandbox.base import Finding
 from pullwright.sandbox.limits import Cgroups
 
 LAUNCHER = Path(pullwright.__file__).with_name("guest") / "bin/machine"
-BUBBLEWRAP = "/usr/bin/bwrap"
 
 # Switches that forbid user namespaces to ordinary users: what they must not be, and how they are set.
 _SWITCHES = (
@@ -26,12 +25,17 @@ _DOCKER = (
 OLDEST_KERNEL = (5, 11)
 
 
+def bubblewrap() -> str:
+    """Where bubblewrap is, or should be."""
+    return shutil.which("bwrap") or "/usr/bin/bwrap"
+
+
 def look_around(limits: Cgroups) -> list[Finding]:
     """What can be told without starting anything."""
     return [
         _present(
             "bubblewrap",
-            Path(BUBBLEWRAP),
+            Path(bubblewrap()),
             "Install the Debian package bubblewrap (as root: apt-get install bubblewrap)",
         ),
         _present("launcher", LAUNCHER, "Build it: scripts/demo does so from a clone, or python3 hatch_build.py"),

@@ -1,8 +1,8 @@
 """Layers and writable copies on disk: made, published, dropped, cleaned up after a crash.
 
 Below the root: `layers/ID` are read-only trees with `workspace`, `home` and `env`; `run/OWNER/N` is what one sandbox
-writes, `OWNER` a directory that its process holds locked for as long as it lives; `trash` is on its way out. As root
-everything belongs to the sandboxes' own uid.
+writes, and a process holds `locks/OWNER` for as long as it lives; `trash` is on its way out. As root everything belongs
+to the sandboxes' own uid.
 """
 
 import contextlib
@@ -10,18 +10,21 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import secrets
-import shutil
 import stat
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pullwright.domain.errors import DiskFull, MachineError, SandboxError
+from pullwright.domain.errors import DataDirectoryError, DiskFull, MachineError, SandboxError
 
 STAGE = "/tmp/pw"  # noqa: S108 - a place in the launcher's own mount namespace
 PARTS = ("workspace", "home", "env")
 EMPTY = "empty"
+MAX_OPTIONS = 4096  # bytes that mount(2) takes
 
+_LAYER = re.compile("[0-9a-f]{24}")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -71,12 +74,15 @@ class Layers:
         every mount and a sync before a layer is published (Documentation/filesystems/overlayfs.rst).
         """
         for layer in layers:
-            if not (self.root / "layers" / layer).is_dir():
+            if not self.has(layer):
                 raise SandboxError(f"the layer {layer} is gone; prepare the environment again")
         box = f"{STAGE}/box"
         lower = ":".join(f"{box}/layers/{layer}" for layer in (*reversed(layers), EMPTY))
         here = f"{box}/{writable.name}"
-        return f"userxattr,volatile,lowerdir={lower},upperdir={here}/upper,workdir={here}/work"
+        options = f"userxattr,volatile,lowerdir={lower},upperdir={here}/upper,workdir={here}/work"
+        if len(options) >= MAX_OPTIONS:
+            raise SandboxError(f"{len(layers)} layers are too many to stack; about {MAX_OPTIONS // 45} go")
+        return options
 
     def publish(self, writable: Writable) -> str:
         """Make what was written a layer, safe on the disk. Gives its id."""
@@ -93,7 +99,7 @@ class Layers:
 
     def has(self, layer: str) -> bool:
         """Whether the layer is there."""
-        return bool(layer) and "/" not in layer and (self.root / "layers" / layer).is_dir()
+        return bool(_LAYER.fullmatch(layer)) and (self.root / "layers" / layer).is_dir()
 
     def drop(self, layer: str) -> None:
         """Remove a layer."""
@@ -109,8 +115,10 @@ class Layers:
         if not (self.root / "run").is_dir():
             return
         for owner in (self.root / "run").iterdir():
-            if owner.name != self._owner and _unlocked(owner / "lock"):
+            lock = self._lock_of(owner.name)
+            if owner.name != self._owner and _unlocked(lock):
                 self._discard(owner)
+                lock.unlink(missing_ok=True)
         for rubbish in (self.root / "trash").iterdir():
             _remove(rubbish)
 
@@ -118,6 +126,7 @@ class Layers:
         """Let go of this process's writable copies."""
         if self._lock is not None:
             self._discard(self.root / "run" / self._owner)
+            self._lock_of(self._owner).unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
 
@@ -126,12 +135,22 @@ class Layers:
             return
         self.root.mkdir(parents=True, exist_ok=True)
         self._mkdir(self.root, 0o700)
-        for directory in ("layers", "run", "trash", f"layers/{EMPTY}", *(f"layers/{EMPTY}/{part}" for part in PARTS)):
+        for directory in (
+            "layers",
+            "run",
+            "locks",
+            "trash",
+            f"layers/{EMPTY}",
+            *(f"layers/{EMPTY}/{part}" for part in PARTS),
+        ):
             self._mkdir(self.root / directory)
-        owner = self.root / "run" / self._owner
-        self._mkdir(owner)
-        self._lock = os.open(owner / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Held before the directory is there: whoever cleans meanwhile must not take it for a dead process's.
+        self._lock = os.open(self._lock_of(self._owner), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._mkdir(self.root / "run" / self._owner)
+
+    def _lock_of(self, owner: str) -> Path:
+        return self.root / "locks" / owner
 
     def _mkdir(self, path: Path, mode: int = 0o755) -> None:
         with contextlib.suppress(FileExistsError):
@@ -151,14 +170,14 @@ class Layers:
 
 
 def _remove(path: Path) -> None:
-    """Remove a tree that a sandbox wrote, whose directories may be closed to their owner; links are not followed."""
-    path.chmod(0o700)
-    for parent, directories, _ in os.walk(path):
-        for directory in directories:
-            name = Path(parent, directory)
-            if not name.is_symlink():
-                name.chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove a tree that a sandbox wrote: of any depth, its directories closed to their owner; links are not followed.
+
+    rm(1) and chmod(1) do all of that; a walk of our own would have to be as careful.
+    """
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+        subprocess.run([*command, "--", path], stderr=subprocess.DEVNULL, check=False)
+        if not os.path.lexists(path):
+            return
 
 
 def _unlocked(lock: Path) -> bool:
@@ -178,6 +197,6 @@ def _unlocked(lock: Path) -> bool:
 def _unwritable(root: Path, error: OSError) -> MachineError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"no room left for sandboxes under {root}: free some, or set PULLWRIGHT_HOME to a larger disk")
-    return MachineError(
+    return DataDirectoryError(
         f"sandboxes cannot be kept under {root}: {error.strerror}; set PULLWRIGHT_HOME to another place"
     )

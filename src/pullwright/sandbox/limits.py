@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import time
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pullwright.domain.limits import SandboxLimits
 
 _MOUNT = Path("/sys/fs/cgroup")
 _GROUP = "pullwright"
+OWN_PROCESSES = 64  # of bubblewrap and the agent, one for each command; the workload must not take their place
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,7 @@ class Cgroups:
         """What this process may use; tried, not guessed."""
         if (mount / "cgroup.controllers").exists():
             return cls(2, mount / _GROUP, mount / _GROUP) if _prepared_v2(mount) else cls(0)
-        memory = mount / "memory" / _GROUP if _makeable(mount / "memory" / _GROUP) else None
-        processes = mount / "pids" / _GROUP if _makeable(mount / "pids" / _GROUP) else None
+        memory, processes = (_below_ours(mount / kind, kind) for kind in ("memory", "pids"))
         return cls(1, memory, processes) if memory or processes else cls(0)
 
     def make(self, name: str, limits: SandboxLimits) -> tuple[Path, ...]:
@@ -35,7 +36,7 @@ class Cgroups:
         entries: list[Path] = []
         for parent, file, value in (
             (self.memory, "memory.max" if self.version == 2 else "memory.limit_in_bytes", limits.memory),
-            (self.processes, "pids.max", limits.processes),
+            (self.processes, "pids.max", limits.processes + OWN_PROCESSES),
         ):
             if parent is None:
                 continue
@@ -71,17 +72,31 @@ class Cgroups:
     def words(self) -> str:
         """What is enforced, in words."""
         held = [name for name, path in (("memory", self.memory), ("processes", self.processes)) if path]
-        if not held:
-            return "no cgroup may be used here: memory and the sum of processes are not limited, single processes are"
-        return f"{' and '.join(held)} by cgroup v{self.version}"
+        words = [f"{' and '.join(held)} of the whole sandbox by cgroup v{self.version}"] if held else []
+        if self.memory is None:
+            words.append("memory of each process by rlimit (their sum is not limited: no cgroup may be used here)")
+        if counts_processes():
+            words += [] if self.processes else ["processes of the whole sandbox by rlimit"]
+        elif self.processes is None:
+            words.append("the number of processes is not limited (that takes Linux 5.14 or a cgroup)")
+        return "; ".join([*words, "file size, open files and core dumps of each process by rlimit"])
 
 
-def _makeable(directory: Path) -> bool:
+def _below_ours(hierarchy: Path, kind: str) -> Path | None:
+    """A directory for our groups below the group that this process is in, so that its limits hold for them too."""
+    ours = "/"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if kind in kinds.split(","):
+                ours = path
+    here = hierarchy / ours.lstrip("/")
+    directory = (here if here.is_dir() else hierarchy) / _GROUP
     try:
         directory.mkdir(exist_ok=True)
     except OSError:
-        return False
-    return os.access(directory, os.W_OK)
+        return None
+    return directory if os.access(directory, os.W_OK) else None
 
 
 def _prepared_v2(mount: Path) -> bool:
@@ -95,11 +110,22 @@ def _prepared_v2(mount: Path) -> bool:
     return True
 
 
-def rlimits(limits: SandboxLimits) -> list[str]:
-    """What each process inside may use at most, as RESOURCE:MOST (getrlimit(2))."""
-    most = (
+def rlimits(limits: SandboxLimits, *, memory: bool) -> list[str]:
+    """What each process inside may use at most, as RESOURCE:MOST (getrlimit(2)); with `memory` its memory too."""
+    most = [
         (resource.RLIMIT_FSIZE, limits.file_size),
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, limits.core_size),
-    )
+    ]
+    if counts_processes():
+        most.append((resource.RLIMIT_NPROC, limits.processes))
+    if memory:
+        # Not RLIMIT_AS: runtimes reserve addresses by the terabyte and use little of them.
+        most.append((resource.RLIMIT_DATA, limits.memory))
     return [f"{number}:{value}" for number, value in most]
+
+
+def counts_processes(release: str | None = None) -> bool:
+    """Whether RLIMIT_NPROC counts each user namespace for itself: since Linux 5.14; before, all of the user's."""
+    numbers = re.findall(r"\d+", release or os.uname().release)[:2]
+    return tuple(int(number) for number in numbers) >= (5, 14)

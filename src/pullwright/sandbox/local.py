@@ -8,14 +8,15 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pullwright.domain.errors import SandboxError, SandboxLost, SandboxUnavailable
+from pullwright.domain.errors import PullwrightError, SandboxError, SandboxLost, SandboxUnavailable
 from pullwright.domain.network import Internet
 from pullwright.sandbox import seccomp
 from pullwright.sandbox.agent import Line
 from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, SandboxSpec
-from pullwright.sandbox.findings import BUBBLEWRAP, LAUNCHER, look_around, remedy
+from pullwright.sandbox.findings import LAUNCHER, bubblewrap, look_around, remedy
 from pullwright.sandbox.layers import STAGE, Layers, Writable
 from pullwright.sandbox.limits import Cgroups, rlimits
 from pullwright.sandbox.running import LocalSandbox, off_loop
@@ -25,9 +26,10 @@ START_SECONDS = 20.0
 MACHINE = "/opt/pullwright/machine"
 # What of the host's /etc programs need to start and to trust certificates; nothing that names people or secrets.
 _ETC = (
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "alternatives",
-    "localtime", "mime.types", "python3", "python3.11", "perl", "java-17-openjdk", "services", "protocols", "magic",
-    "debian_version", "os-release", "bash.bashrc", "profile", "inputrc", "gitattributes", "fonts", "npmrc",
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki/tls",
+    "pki/ca-trust", "crypto-policies", "alternatives", "localtime", "timezone", "mime.types", "magic", "services",
+    "protocols", "debian_version", "os-release", "bash.bashrc", "profile", "inputrc", "fonts", "perl", "python3*",
+    "java-*-openjdk", "maven", "R",
 )  # fmt: skip
 _OWN_ETC = {
     "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
@@ -51,24 +53,39 @@ class LocalSandboxes:
         self._cgroups: Cgroups | None = None
         self._living: dict[str, LocalSandbox] = {}
         self._token = secrets.token_hex(4)
+        # The wall falls when the thread ends that built it (bwrap(1), --die-with-parent), so this one stays.
+        self._spawner = ThreadPoolExecutor(1, "sandboxes")
 
     async def start(self, spec: SandboxSpec) -> "LocalSandbox":
-        """Start one. Raises `SandboxUnavailable` with the remedy, or `DiskFull`."""
+        """Start one. Raises `SandboxUnavailable` with the remedy, `SandboxError` for a missing layer, or `DiskFull`."""
+        starting = asyncio.ensure_future(self._start(spec))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # Not to be left half-way; it takes milliseconds.
+            with contextlib.suppress(PullwrightError):
+                await (await starting).stop()
+            raise
+
+    async def _start(self, spec: SandboxSpec) -> "LocalSandbox":
         if missing := [finding for finding in look_around(self.limits()) if not finding.ok]:
             raise SandboxUnavailable(f"{missing[0].text}. {missing[0].remedy}")
-        writable = self._layers.make_writable()
+        loop = asyncio.get_running_loop()
+        writable = await loop.run_in_executor(self._spawner, self._layers.make_writable)
         group = f"{self._token}-{writable.path.name}"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         line = Line(ours, spec.name)
-        with theirs, tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as said:
             try:
-                process = self._spawn(spec, writable, group, theirs.fileno(), said.fileno())
+                # Our copy of their end has to go, or nobody would hear that it was closed.
+                with theirs:
+                    process = await loop.run_in_executor(
+                        self._spawner, self._spawn, spec, writable, group, theirs.fileno(), said.fileno()
+                    )
             except BaseException:
                 line.close()
-                self._ended(group, writable)
+                await off_loop(self._ended, group, writable)
                 raise
-            # Our copy has to go, or nobody would hear that the other end was closed.
-            theirs.close()
             sandbox = LocalSandbox(spec, writable, line, process, self._layers, lambda: self._ended(group, writable))
             self._living[group] = sandbox
             try:
@@ -79,9 +96,6 @@ class LocalSandboxes:
                 said.seek(0)
                 words = said.read(4000).decode(errors="replace").strip()
                 raise SandboxUnavailable(f"the sandbox did not start: {words or error}. {remedy(words)}") from error
-            except BaseException:
-                await asyncio.shield(sandbox.stop())
-                raise
         return sandbox
 
     async def has_layer(self, layer: str) -> bool:
@@ -123,6 +137,7 @@ class LocalSandboxes:
         """Stop every sandbox."""
         await asyncio.gather(*(sandbox.stop() for sandbox in list(self._living.values())))
         await off_loop(self._layers.close)
+        self._spawner.shutdown(wait=False)
 
     def limits(self) -> Cgroups:
         """The groups that limits are held by; looked for at the first use."""
@@ -139,7 +154,6 @@ class LocalSandboxes:
         self, spec: SandboxSpec, writable: Writable, group: str, control: int, said: int
     ) -> "subprocess.Popen[bytes]":
         with _filter() as filtered:
-            # From this thread, which lives as long as the process: the wall falls with the thread that built it.
             return subprocess.Popen(
                 self._command(spec, writable, group, control, filtered),
                 stdin=subprocess.DEVNULL,
@@ -162,14 +176,15 @@ class LocalSandboxes:
             words += ["-u", str(self._uid)]
         for entry in self.limits().make(group, spec.limits):
             words += ["-g", str(entry)]
-        for limit in rlimits(spec.limits):
-            words += ["-l", limit]
+        words += ["-s", str(spec.limits.memory // 4)]
         for source, _ in binds:
             words += ["-b", str(source)]
-        return [*words, "--", BUBBLEWRAP, *_wall(spec, writable, [target for _, target in binds], control, filtered)]
+        agent = [MACHINE, "agent", str(control), *rlimits(spec.limits, memory=self.limits().memory is None)]
+        wall = _wall(spec, writable, [target for _, target in binds], filtered)
+        return [*words, "--", bubblewrap(), *wall, "--", *agent]
 
 
-def _wall(spec: SandboxSpec, writable: Writable, targets: list[str], control: int, filtered: int) -> list[str]:
+def _wall(spec: SandboxSpec, writable: Writable, targets: list[str], filtered: int) -> list[str]:
     """Bubblewrap's arguments: what is inside, and nothing else (bwrap(1))."""
     merged, here = f"{STAGE}/merged", f"{STAGE}/box/{writable.name}"
     words = ["--unshare-all", *(["--share-net"] if spec.internet is Internet.HOST else [])]
@@ -181,16 +196,16 @@ def _wall(spec: SandboxSpec, writable: Writable, targets: list[str], control: in
             words += ["--symlink", str(place.readlink()), f"/{name}"]
         elif place.is_dir():
             words += ["--ro-bind", f"/{name}", f"/{name}"]
-    words += ["--dev", "/dev", "--proc", "/proc", "--dir", "/run", "--dir", "/var/lib", "--dir", "/mnt"]
+    words += ["--dev", "/dev", "--bind", f"{STAGE}/shm", "/dev/shm"]  # noqa: S108 - the sandbox's own
+    words += ["--proc", "/proc", "--dir", "/run", "--dir", "/var/lib", "--symlink", "/run", "/var/run"]
     words += ["--bind", f"{here}/tmp", "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
-    for name in _ETC:
-        if Path("/etc", name).exists():
-            words += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    for path in sorted(path for pattern in _ETC for path in Path("/etc").glob(pattern)):
+        words += ["--ro-bind", str(path), str(path)]
     words += ["--ro-bind" if spec.read_only else "--bind", f"{merged}/workspace", WORKSPACE]
     words += ["--bind", f"{merged}/home", HOME, "--bind", f"{merged}/env", ENVIRONMENT]
     for number, target in enumerate(targets):
         words += ["--ro-bind", f"{STAGE}/b{number}", target]
-    return [*words, "--remount-ro", "/", "--chdir", "/", "--", MACHINE, "agent", str(control)]
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
 
 
 def _own_etc(root: Path, *, hosts: bool) -> list[Path]:

@@ -10,21 +10,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pullwright.domain.errors import DiskFull, SandboxError, SandboxLost
-from pullwright.sandbox.agent import Line, Order
+from pullwright.sandbox.agent import Command, Flag, Line
 from pullwright.sandbox.base import ENVIRONMENT, HOME, ExecRequest, ExecResult, Process, SandboxSpec
 from pullwright.sandbox.layers import Layers, Writable
-from pullwright.sandbox.process import Ends, OpenProcess, feed
+from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess, feed
 from pullwright.sandbox.streams import Bounded, Reading, settle
 
 T = TypeVar("T")
 
 STOP_SECONDS = 5.0
-LAST_WORDS_SECONDS = 0.02
+LAST_WORDS_SECONDS = 0.005
 
-PATH = (
-    f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin:"
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-)
+PATH = f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin:/usr/local/bin:/usr/bin:/bin"
 VARIABLES = {
     "PATH": PATH,
     "HOME": HOME,
@@ -36,8 +33,8 @@ VARIABLES = {
 }
 
 # Errors that reading and writing a file inside give as exit codes (errno(3)).
-_MISSING, _TOO_LARGE, _NO_FILE = (2, 20), 27, 21
-_FULL = (28, 122)
+_MISSING, _FULL = (2, 20), (28, 122)
+_REASONS = {120: "it is no regular file", 121: "it is larger than {limit} bytes"}  # as in machine.c
 
 
 async def off_loop(work: Callable[..., T], *arguments: object) -> T:
@@ -64,18 +61,15 @@ class LocalSandbox:
         self._process = process
         self._layers = layers
         self._ended = ended
-        self._stopping: asyncio.Task[None] | None = None
+        self._drains: set[Reading] = set()
+        self._ending: asyncio.Task[str | None] | None = None
 
     async def run(self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None) -> ExecResult:
         """Run a command to its end, handing on its output as it comes. Cancelling kills its process tree."""
-        return await self._run(Order.RUN, request.argv, request, on_output)
+        return await self._run(request, on_output)
 
     async def _run(
-        self,
-        order: Order,
-        arguments: tuple[str, ...],
-        request: ExecRequest,
-        on_output: Callable[[bytes], None] | None = None,
+        self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None, flags: Flag = Flag.NONE
     ) -> ExecResult:
         began = time.monotonic()
         out, error = Bounded(request.output_limit), Bounded(request.output_limit)
@@ -89,99 +83,99 @@ class LocalSandbox:
             return take
 
         with Ends(feeds=bool(request.stdin), merge=request.merge) as ends:
-            number, end = await self._line.start(
-                order,
-                arguments,
-                ends.inside,
-                cwd=request.cwd,
-                variables={**self._variables, **request.variables},
-            )
+            command = await self._start(request, ends.inside, flags)
             readings = [Reading(ends.keep(ends.output), taking(out))]
             if not request.merge:
                 readings.append(Reading(ends.keep(ends.errors), taking(error)))
             feeding = asyncio.ensure_future(feed(ends.keep(ends.input), request.stdin)) if request.stdin else None
             ends.close_inside()
+            lives = False
             try:
-                code, timed_out = await self._end(number, end, request.timeout)
-                if not timed_out:
-                    # What a command printed may still be on its way when its end is known.
-                    waits = [asyncio.ensure_future(reading.ended.wait()) for reading in readings]
-                    await asyncio.wait(waits, timeout=0.005)
-                    for wait in waits:
-                        wait.cancel()
+                code, timed_out = await self._end(command, request.timeout)
+                lives = not timed_out
+                # What it printed may still be on its way when its end is known.
+                waits = [asyncio.ensure_future(reading.ended.wait()) for reading in readings]
+                await asyncio.wait(waits, timeout=LAST_WORDS_SECONDS)
+                for wait in waits:
+                    wait.cancel()
             finally:
                 if feeding:
                     feeding.cancel()
                 for reading in readings:
-                    reading.finish()
+                    reading.let_go(self._drains) if lives else reading.finish()
         seconds = time.monotonic() - began
         dropped = out.dropped + error.dropped
         return ExecResult(None if timed_out else code, out.kept(), error.kept(), dropped, seconds, timed_out)
 
-    async def _end(self, number: int, end: "asyncio.Future[int]", timeout: float) -> tuple[int, bool]:
+    async def _start(self, request: ExecRequest, descriptors: list[int], flags: Flag) -> Command:
+        terminal = {"TERM": "xterm-256color"} if Flag.TERMINAL in flags else {}
+        variables = {**self._variables, **terminal, **request.variables}
+        return await self._line.start(request.argv, descriptors, flags=flags, cwd=request.cwd, variables=variables)
+
+    async def _end(self, command: Command, timeout: float) -> tuple[int, bool]:
         try:
-            return await asyncio.wait_for(asyncio.shield(end), timeout), False
+            return await asyncio.wait_for(asyncio.shield(command.ended), timeout), False
         except TimeoutError:
-            await self._line.kill(number)
-            return await end, True
+            await self._line.kill(command, KILL_SECONDS)
+            return 137, True
         except asyncio.CancelledError:
             with contextlib.suppress(SandboxLost):
-                await self._line.kill(number)
-                await asyncio.shield(asyncio.wait({end}, timeout=STOP_SECONDS))
+                await asyncio.shield(self._line.kill(command, KILL_SECONDS))
             raise
 
     async def open(self, request: ExecRequest, *, pty: bool = False) -> Process:
         """Start a command and leave its streams open."""
-        with Ends(feeds=True, merge=True, pty=pty) as ends:
-            number, end = await self._line.start(
-                Order.RUN,
-                request.argv,
-                ends.inside,
-                cwd=request.cwd,
-                variables={**self._variables, **({"TERM": "xterm-256color"} if pty else {}), **request.variables},
-                terminal=pty,
-            )
-            ends.close_inside()
-            return OpenProcess(self._line, number, end, ends.keep(ends.output), None if pty else ends.keep(ends.input))
+        if pty:
+            command = await self._start(request, [], Flag.TERMINAL)
+            terminal = await command.terminal
+            return OpenProcess(self._line, command, terminal, None, request.timeout)
+        with Ends(feeds=True, merge=True) as ends:
+            command = await self._start(request, ends.inside, Flag.NONE)
+            out, into = ends.keep(ends.output), ends.keep(ends.input)
+            return OpenProcess(self._line, command, out, into, request.timeout)
 
     async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
         """A regular file's bytes. Raises `FileNotFoundError`, or `SandboxError` over the limit."""
-        result = await self._run(Order.READ, (path, str(limit)), ExecRequest(argv=(), output_limit=2 * limit + 2))
+        request = ExecRequest(argv=(path, str(limit)), output_limit=2 * limit + 2)
+        result = await self._run(request, flags=Flag.READ)
         if result.exit_code == 0:
             return result.stdout
         if result.exit_code in _MISSING:
             raise FileNotFoundError(f"there is no file {path} in the sandbox")
-        reasons = {_TOO_LARGE: f"it is larger than {limit} bytes", _NO_FILE: "it is no regular file"}
-        reason = reasons.get(result.exit_code or 0) or os.strerror(result.exit_code or 0)
-        raise SandboxError(f"{path} cannot be read: {reason}")
+        raise SandboxError(f"{path} cannot be read: {_reason(result).format(limit=limit)}")
 
     async def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file whole, making its parent directories. Raises `DiskFull`, `SandboxError`."""
-        result = await self._run(Order.WRITE, (path, f"{mode:o}"), ExecRequest(argv=(), stdin=data))
+        result = await self._run(ExecRequest(argv=(path, f"{mode:o}"), stdin=data), flags=Flag.WRITE)
         if result.exit_code in _FULL:
             raise DiskFull(f"no room left for {path} in the sandbox {self.name}")
         if result.exit_code != 0:
-            raise SandboxError(f"{path} cannot be written: {os.strerror(result.exit_code or 0)}")
+            raise SandboxError(f"{path} cannot be written: {_reason(result)}")
 
     async def snapshot(self) -> str:
         """Freeze what was written since the start as a new layer and give its id. The sandbox ends."""
-        await self._line.kill_all()
-        self._line.close()
-        await self._gone()
-        layer = await off_loop(self._layers.publish, self._writable)
-        await self.stop()
+        if self._ending is not None:
+            raise SandboxLost(f"the sandbox {self.name} has ended")
+        self._ending = asyncio.ensure_future(self._end_all(publish=True))
+        layer = await asyncio.shield(self._ending)
+        assert layer is not None
         return layer
 
     async def stop(self) -> None:
         """End every process inside and discard what was written. Stopping twice is no error."""
-        if self._stopping is None:
-            self._stopping = asyncio.ensure_future(self._stop())
-        await asyncio.shield(self._stopping)
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end_all(publish=False))
+        await asyncio.shield(asyncio.wait({self._ending}))
 
-    async def _stop(self) -> None:
-        self._line.close()
-        await self._gone()
-        await off_loop(self._ended)
+    async def _end_all(self, *, publish: bool) -> str | None:
+        try:
+            self._line.close()
+            for reading in list(self._drains):
+                reading.close()
+            await self._gone()
+            return await off_loop(self._layers.publish, self._writable) if publish else None
+        finally:
+            await off_loop(self._ended)
 
     async def _gone(self) -> None:
         """Wait for bubblewrap to end: its process 1 does once nobody is on the line."""
@@ -201,3 +195,9 @@ class LocalSandbox:
             loop.remove_reader(watched)
             os.close(watched)
         self._process.wait()
+
+
+def _reason(result: ExecResult) -> str:
+    if result.exit_code is None:
+        return "it took too long"
+    return _REASONS.get(result.exit_code) or os.strerror(result.exit_code)

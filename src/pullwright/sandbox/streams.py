@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 _PIECE = 256 * 1024
+_PIPE = 64 * 1024  # bytes that a pipe holds (pipe(7))
 
 
 class Bounded:
@@ -41,7 +42,7 @@ class Bounded:
     @property
     def dropped(self) -> int:
         """Bytes that are not kept."""
-        return self.size - len(self.kept())
+        return max(0, self.size - self._limit)
 
 
 class Reading:
@@ -52,6 +53,7 @@ class Reading:
         self._descriptor = descriptor
         self._take = take
         self._loop = asyncio.get_running_loop()
+        self._holders: set[Reading] = set()
         self.ended = asyncio.Event()
         self._loop.add_reader(descriptor, self._ready)
 
@@ -68,24 +70,41 @@ class Reading:
             self.close()
 
     def finish(self) -> None:
-        """Take what is there already and close: a process left in the background may hold the other end for ever."""
-        for _ in range(64):
+        """Take what is there already and close."""
+        self._take_rest()
+        self.close()
+
+    def let_go(self, held: "set[Reading]") -> None:
+        """Take what is there already; what comes later goes nowhere, for as long as somebody holds the other end.
+
+        A process that a command leaves in the background lives on only while its output has somewhere to go.
+        """
+        self._take_rest()
+        if not self.ended.is_set():
+            self._take = lambda _: None
+            self._holders = held
+            held.add(self)
+
+    def _take_rest(self) -> None:
+        for _ in range(_PIPE // 4096):
             if self.ended.is_set():
                 return
-            before = self._descriptor
             try:
-                piece = os.read(before, _PIECE)
-            except (BlockingIOError, OSError):
-                break
+                piece = os.read(self._descriptor, _PIECE)
+            except BlockingIOError:
+                return
+            except OSError:
+                piece = b""
             if not piece:
-                break
+                self.close()
+                return
             self._take(piece)
-        self.close()
 
     def close(self) -> None:
         """Stop reading."""
         if not self.ended.is_set():
             self.ended.set()
+            self._holders.discard(self)
             self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
 
