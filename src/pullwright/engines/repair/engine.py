@@ -139,6 +139,8 @@ class _Turn:
             told = await self._probe.job(job, left + 90, self._searching(began))
         seconds = round(time.monotonic() - began, 3)
         hit = next((one for one in told if isinstance(one, Hit)), None)
+        if hit is None and (problem := _stopped(told)):
+            return TurnOutcome("gave-up", f"the search did not come to its end: {problem}")
         searched = next(
             (one for one in told if isinstance(one, Searched)), Searched(tried=0, total=0, functions=0, counts={})
         )
@@ -269,6 +271,15 @@ def _undone(after: bytes, changes: list[FoundChange]) -> bytes:
                 return after
             data = data[: piece["start"]] + piece["new"].encode() + data[piece["end"] :]
     return data
+
+
+def _stopped(told: list[Told]) -> str:
+    """Why a search ended without its result; nothing where it did not."""
+    if not told or any(isinstance(one, Searched) for one in told):
+        return ""
+    said = dict(one for one in told if isinstance(one, tuple))
+    lines = said.get("fault", said.get("stopped", "")).strip().splitlines()
+    return words.first_line(lines[-1]) if lines else "the tests could not be collected again"
 
 
 def _why_not(told: list[Told]) -> str:

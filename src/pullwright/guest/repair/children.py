@@ -53,6 +53,23 @@ class Child:
                 found.append(value)
         return found
 
+    def processor_seconds(self) -> float:
+        """Processor time that it has used by now; 0 where that is not told."""
+        try:
+            with open("/proc/%d/stat" % self.pid, encoding="ascii", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return 0.0
+
+    def waits(self) -> bool:
+        """Whether it sleeps, rather than computing or being kept from it by others."""
+        try:
+            with open("/proc/%d/stat" % self.pid, encoding="ascii", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[0] != "R"
+        except (OSError, IndexError):
+            return True
+
     def kill(self) -> None:
         """End it with all that it started."""
         if self.ended:

@@ -16,7 +16,7 @@ from .swap import Live, Slot, whole
 _BATCH = 16  # candidates of one child
 _WINDOW = 48  # candidates still looked at after one that works: what else would work?
 _PARTIAL_WINDOW = 400  # the same after one that mends only some of the tests
-_QUICK, _PATIENT = 0.2, 3.0  # seconds of processor time of one test, first and at a last look
+_QUICK, _PATIENT = 0.15, 5.0  # seconds of processor time of one test, first and at a last look
 _CHECK_SECONDS = 4.0  # of passing tests run on a candidate inside the server
 
 
@@ -48,7 +48,8 @@ class Search:
         self._tried = 0
         self._plans = plans
         self._usual = usual
-        self._checking = max([sum(usual.get(at, 0.0) for at in plan.checks) for plan in plans.values()], default=0.0)
+        spans = [[*plan.checks, *(at for cluster in plan.clusters for at in cluster)] for plan in plans.values()]
+        self._longest = max([sum(usual.get(at, 0.0) for at in tests) for tests in spans], default=0.0)
         self._live = Live()
         self._slots = {id(one.unit): Slot(one.unit, self._live) for one in candidates}
         gc.collect()
@@ -83,7 +84,10 @@ class Search:
                 if line is not None:
                     self._take(line)
             for child in list(running):
-                if not child.ended and time.monotonic() - child.heard > seconds * 8 + 2 + 4 * self._checking:
+                silent = time.monotonic() - child.heard
+                allowed = seconds * 8 + 2 + 4 * self._longest
+                # The kernel ends what computes for too long; what waits for too long is ended here.
+                if not child.ended and silent > allowed and (child.waits() or silent > 10 * allowed):
                     child.kill()
                 if child.ended:
                     running.remove(child)
@@ -150,7 +154,7 @@ class Search:
         return after if after == before else None
 
 
-_PASSES = (("", _BATCH, _QUICK), ("fails", 1, _QUICK), ("killed", 1, _PATIENT))
+_PASSES = (("", _BATCH, _QUICK), ("killed", 1, 1.0), ("fails", 1, _QUICK), ("killed", 1, _PATIENT))
 
 
 def hunt(
