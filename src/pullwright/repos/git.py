@@ -22,6 +22,7 @@ from pullwright.domain.errors import DiskFull, RepositoryError
 TIMEOUT = 120.0
 OUTPUT_LIMIT = 256 * 1024 * 1024
 _ERROR_KEPT = 64 * 1024
+_END_SECONDS = 10.0
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
 
 # What a repository's own configuration could use to start programs, to write more than was asked, or to reach out.
@@ -294,5 +295,13 @@ async def _end(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Futu
     """Kill the process group and collect the process, whatever is left of them."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    for task in tasks:
+        task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    # The end of a process shows only once its pipes are read empty.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            for stream in (process.stdout, process.stderr):
+                while stream is not None and await stream.read(256 * 1024):
+                    pass
+            await process.wait()
