@@ -286,9 +286,8 @@ async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         stream.write(data)
         await stream.drain()
+    # Not waited for: cancelling that wait breaks asyncio's own bookkeeping in Python 3.11.
     stream.close()
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        await stream.wait_closed()
 
 
 async def _end(process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Future[Any]]) -> None:
