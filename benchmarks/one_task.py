@@ -214,8 +214,11 @@ def bare_commands(repository: Path, scratch: Path) -> dict[str, Callable[[], Non
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 
+    # The environment in a sandbox holds pytest alone; the plugins that are installed here would not be fair.
+    plain = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
     def call(*argv: str | Path, cwd: Path = scratch, status: tuple[int, ...] = (0,)) -> None:
-        done = subprocess.run(argv, cwd=cwd, capture_output=True, check=False)
+        done = subprocess.run(argv, cwd=cwd, env=plain, capture_output=True, check=False)
         if done.returncode not in status:
             sys.exit(f"{argv}: {done.stdout.decode()}{done.stderr.decode()}")
 
