@@ -48,6 +48,7 @@
 #define MAX_SOURCES 64
 #define MAX_REQUEST (64 * 1024 * 1024)
 #define MAX_EXECS 4096
+#define KILL_PASSES 500 /* about two seconds */
 #define INSIDE_ID 1000
 
 enum { ORDER_RUN = 1, ORDER_KILL = 2 };
@@ -277,7 +278,7 @@ static int write_file(const char *given, mode_t mode) {
     if (length >= (int)sizeof aside) return ENAMETOOLONG;
     int file = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0 && errno == EACCES) {
-        file = open(path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC); /* a file may be ours where its directory is not */
+        file = open(path, O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a file may be ours where its directory is not */
         return file < 0 ? errno : fill(file, mode);
     }
     if (file < 0) return errno;
@@ -397,6 +398,9 @@ static void kill_descendants(void) {
             if (ours) more = found[i] = 1;
         }
     }
+    /* Stopped first: who forks while others are killed leaves one more to look for. */
+    for (int i = 0; i < count; i++)
+        if (found[i]) kill(pids[i], SIGSTOP);
     for (int i = 0; i < count; i++)
         if (found[i]) kill(pids[i], SIGKILL);
 }
@@ -417,7 +421,7 @@ static int open_terminal(const struct order *order) {
  * a child of this process, so nothing gets out of reach by forking twice or by leaving its session. */
 static void supervise(const struct order *order, const int *fds, int fd_count) {
     struct request request;
-    int status, killing = 0, in, out, err;
+    int status, killing = 0, passes = 0, in, out, err;
     sigset_t watched;
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
@@ -447,6 +451,8 @@ static void supervise(const struct order *order, const int *fds, int fd_count) {
             if (pid == child) say(SAY_ENDED, order->id, code_of(status), -1);
         if (pid < 0) _exit(0); /* no child is left; the agent says that we are gone */
         if (killing) kill_descendants();
+        /* A signal to everybody is the one that no fork escapes. */
+        if (killing && ++passes > KILL_PASSES) kill(-1, SIGKILL);
         struct timespec soon = {0, 2000000};
         if ((killing ? sigtimedwait(&watched, NULL, &soon) : sigwaitinfo(&watched, NULL)) == SIGTERM) killing = 1;
     }
@@ -500,7 +506,10 @@ static void obey(void) {
     if (size == sizeof order && order.kind == ORDER_RUN) start(&order, fds, fd_count);
     if (size == sizeof order && order.kind == ORDER_KILL)
         for (int i = 0; i < MAX_EXECS; i++)
-            if (execs[i].supervisor != 0 && execs[i].id == order.id) kill(execs[i].supervisor, SIGTERM);
+            if (execs[i].supervisor != 0 && execs[i].id == order.id) {
+                kill(execs[i].supervisor, SIGTERM);
+                kill(execs[i].supervisor, SIGCONT); /* the workload may have stopped it */
+            }
     for (int i = 0; i < fd_count; i++) close(fds[i]);
 }
 

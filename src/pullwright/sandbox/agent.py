@@ -5,6 +5,7 @@ The messages are those of `guest/machine.c`.
 
 import array
 import asyncio
+import errno
 import os
 import socket
 import stat
@@ -23,6 +24,8 @@ _SAYING = struct.Struct("=IIi")
 _COUNTS = struct.Struct("=II")
 _RUN, _KILL = 1, 2
 _HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED = 1, 2, 3, 4, 5
+_CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
+_CROWDED_SECONDS = 0.002
 _TERMINAL_DEVICE = os.makedev(5, 2)  # /dev/ptmx (Documentation/admin-guide/devices.txt)
 
 
@@ -116,14 +119,17 @@ class Line:
         async with self._sending:
             while True:
                 if self.lost:
-                    raise self._loss()
+                    raise self.loss()
                 try:
                     self._socket.sendmsg([message], rights)
                 except BlockingIOError:
                     await self._writable()
                 except OSError as error:
-                    self.close()
-                    raise self._loss() from error
+                    if error.errno != errno.ETOOMANYREFS:
+                        self.close()
+                        raise self.loss() from error
+                    # Too many descriptors are on their way into sandboxes; the agents take them out by and by.
+                    await asyncio.sleep(_CROWDED_SECONDS)
                 else:
                     return
 
@@ -139,7 +145,7 @@ class Line:
     def _heard(self) -> None:
         while not self.lost:
             try:
-                saying, descriptors, _, _ = socket.recv_fds(self._socket, _SAYING.size + 1, 1)
+                saying, descriptors, _, _ = socket.recv_fds(self._socket, _SAYING.size + 1, 1, _CLOSED_AT_EXEC)
             except BlockingIOError:
                 return
             except OSError:
@@ -176,9 +182,10 @@ class Line:
     def _fail(self, *futures: "asyncio.Future[int] | asyncio.Future[None] | None") -> None:
         for future in futures:
             if future is not None:
-                _break(future, self._loss())
+                _break(future, self.loss())
 
-    def _loss(self) -> SandboxLost:
+    def loss(self) -> SandboxLost:
+        """What whoever goes on asking is told."""
         return SandboxLost(f"the sandbox {self._name} has ended")
 
 

@@ -48,7 +48,7 @@ class Layers:
         self.root = root
         self._uid = uid if os.geteuid() == 0 else os.geteuid()
         self._gid = uid if os.geteuid() == 0 else os.getegid()
-        self._owner = secrets.token_hex(6)
+        self.owner = secrets.token_hex(6)
         self._lock: int | None = None
         self._count = 0
 
@@ -57,7 +57,7 @@ class Layers:
         try:
             self._make_root()
             self._count += 1
-            name = f"run/{self._owner}/{self._count}"
+            name = f"run/{self.owner}/{self._count}"
             path = self.root / name
             self._mkdir(path)
             for part in ("upper", "work", "tmp", *(f"upper/{part}" for part in PARTS)):
@@ -87,14 +87,17 @@ class Layers:
     def publish(self, writable: Writable) -> str:
         """Make what was written a layer, safe on the disk. Gives its id."""
         layer = secrets.token_hex(12)
-        descriptor = os.open(writable.upper, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            # Without it a power cut could leave a layer that is there and empty: the mount was volatile.
-            if _libc.syncfs(descriptor) != 0:
-                raise _unwritable(self.root, OSError(ctypes.get_errno(), "syncfs"))
-        finally:
-            os.close(descriptor)
-        writable.upper.rename(self.root / "layers" / layer)
+            descriptor = os.open(writable.upper, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                # Without it a power cut could leave a layer that is there and empty: the mount was volatile.
+                if _libc.syncfs(descriptor) != 0:
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            finally:
+                os.close(descriptor)
+            writable.upper.rename(self.root / "layers" / layer)
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
         return layer
 
     def has(self, layer: str) -> bool:
@@ -110,23 +113,26 @@ class Layers:
         """Remove a writable copy."""
         self._discard(writable.path)
 
-    def clean(self) -> None:
-        """Remove what processes that are no more have left behind."""
+    def clean(self) -> list[str]:
+        """Remove what processes that are no more have left behind. Gives the names that they had."""
         if not (self.root / "run").is_dir():
-            return
+            return []
+        dead = []
         for owner in (self.root / "run").iterdir():
             lock = self._lock_of(owner.name)
-            if owner.name != self._owner and _unlocked(lock):
+            if owner.name != self.owner and _unlocked(lock):
+                dead.append(owner.name)
                 self._discard(owner)
                 lock.unlink(missing_ok=True)
         for rubbish in (self.root / "trash").iterdir():
             _remove(rubbish)
+        return dead
 
     def close(self) -> None:
         """Let go of this process's writable copies."""
         if self._lock is not None:
-            self._discard(self.root / "run" / self._owner)
-            self._lock_of(self._owner).unlink(missing_ok=True)
+            self._discard(self.root / "run" / self.owner)
+            self._lock_of(self.owner).unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
 
@@ -145,9 +151,9 @@ class Layers:
         ):
             self._mkdir(self.root / directory)
         # Held before the directory is there: whoever cleans meanwhile must not take it for a dead process's.
-        self._lock = os.open(self._lock_of(self._owner), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = os.open(self._lock_of(self.owner), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._mkdir(self.root / "run" / self._owner)
+        self._mkdir(self.root / "run" / self.owner)
 
     def _lock_of(self, owner: str) -> Path:
         return self.root / "locks" / owner

@@ -5,9 +5,11 @@ import os
 import re
 import resource
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pullwright.domain.errors import SandboxUnavailable
 from pullwright.domain.limits import SandboxLimits
 
 _MOUNT = Path("/sys/fs/cgroup")
@@ -41,18 +43,21 @@ class Cgroups:
             if parent is None:
                 continue
             group = parent / name
-            group.mkdir(exist_ok=True)
-            (group / file).write_text(str(value))
+            try:
+                group.mkdir(exist_ok=True)
+                (group / file).write_text(str(value))
+            except OSError as error:
+                raise SandboxUnavailable(f"the limits of a sandbox cannot be set: {error}") from error
             if group / "cgroup.procs" not in entries:
                 entries.append(group / "cgroup.procs")
         return tuple(entries)
 
     def drop(self, name: str) -> None:
         """Remove a sandbox's groups; they are empty a moment after its last process has ended."""
-        for parent in {self.memory, self.processes} - {None}:
+        for parent in self._parents():
             for _ in range(50):
                 try:
-                    (parent / name).rmdir()  # type: ignore[operator]
+                    (parent / name).rmdir()
                 except FileNotFoundError:
                     break
                 except OSError:
@@ -60,14 +65,16 @@ class Cgroups:
                 else:
                     break
 
-    def clean(self, keep: frozenset[str]) -> None:
-        """Remove empty groups that are not in use."""
-        for parent in {self.memory, self.processes} - {None}:
+    def clean(self, dead: Collection[str]) -> None:
+        """Remove the groups of owners that are no more."""
+        for parent in self._parents():
             with contextlib.suppress(OSError):
-                for group in parent.iterdir():  # type: ignore[union-attr]
-                    if group.is_dir() and group.name not in keep:
-                        with contextlib.suppress(OSError):
-                            group.rmdir()
+                for group in list(parent.iterdir()):
+                    if group.name.partition("-")[0] in dead:
+                        self.drop(group.name)
+
+    def _parents(self) -> set[Path]:
+        return {parent for parent in (self.memory, self.processes) if parent is not None}
 
     def words(self) -> str:
         """What is enforced, in words."""

@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import os
-import secrets
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from pullwright.domain.errors import PullwrightError, SandboxError, SandboxLost, SandboxUnavailable
 from pullwright.domain.network import Internet
@@ -19,9 +18,12 @@ from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, F
 from pullwright.sandbox.findings import LAUNCHER, bubblewrap, look_around, remedy
 from pullwright.sandbox.layers import STAGE, Layers, Writable
 from pullwright.sandbox.limits import Cgroups, rlimits
-from pullwright.sandbox.running import LocalSandbox, off_loop
+from pullwright.sandbox.running import LocalSandbox
+
+T = TypeVar("T")
 
 START_SECONDS = 20.0
+_DISK_THREADS = 4
 
 MACHINE = "/opt/pullwright/machine"
 # What of the host's /etc programs need to start and to trust certificates; nothing that names people or secrets.
@@ -52,9 +54,11 @@ class LocalSandboxes:
         self._uid = uid if os.geteuid() == 0 else None
         self._cgroups: Cgroups | None = None
         self._living: dict[str, LocalSandbox] = {}
-        self._token = secrets.token_hex(4)
-        # The wall falls when the thread ends that built it (bwrap(1), --die-with-parent), so this one stays.
-        self._spawner = ThreadPoolExecutor(1, "sandboxes")
+        self._fit = False
+        # Threads of our own: the loop's may be gone while there are still sandboxes to stop. The wall falls when the
+        # thread ends that built it (bwrap(1), --die-with-parent), so that one stays.
+        self._spawner: ThreadPoolExecutor | None = None
+        self._disk: ThreadPoolExecutor | None = None
 
     async def start(self, spec: SandboxSpec) -> "LocalSandbox":
         """Start one. Raises `SandboxUnavailable` with the remedy, `SandboxError` for a missing layer, or `DiskFull`."""
@@ -68,25 +72,36 @@ class LocalSandboxes:
             raise
 
     async def _start(self, spec: SandboxSpec) -> "LocalSandbox":
-        if missing := [finding for finding in look_around(self.limits()) if not finding.ok]:
-            raise SandboxUnavailable(f"{missing[0].text}. {missing[0].remedy}")
+        self._look_around()
+        for bind in spec.binds:
+            if not bind.source.exists():
+                raise SandboxError(f"{bind.source} cannot be shown inside: there is no such file")
+        if self._spawner is None:
+            self._spawner = ThreadPoolExecutor(1, "sandbox-walls")
         loop = asyncio.get_running_loop()
-        writable = await loop.run_in_executor(self._spawner, self._layers.make_writable)
-        group = f"{self._token}-{writable.path.name}"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        line = Line(ours, spec.name)
-        with tempfile.TemporaryFile() as said:
+        with os.fdopen(os.memfd_create("said"), "w+b") as said:
             try:
                 # Our copy of their end has to go, or nobody would hear that it was closed.
                 with theirs:
-                    process = await loop.run_in_executor(
-                        self._spawner, self._spawn, spec, writable, group, theirs.fileno(), said.fileno()
+                    process, writable, group = await loop.run_in_executor(
+                        self._spawner, self._begin, spec, theirs.fileno(), said.fileno()
                     )
-            except BaseException:
-                line.close()
-                await off_loop(self._ended, group, writable)
+            except BaseException as error:
+                ours.close()
+                if isinstance(error, OSError):
+                    raise SandboxUnavailable(f"the sandbox did not start: {error}") from error
                 raise
-            sandbox = LocalSandbox(spec, writable, line, process, self._layers, lambda: self._ended(group, writable))
+            line = Line(ours, spec.name)
+            sandbox = LocalSandbox(
+                spec,
+                writable,
+                line,
+                process,
+                self._layers,
+                off_loop=self._off_loop,
+                ended=lambda: self._ended(group, writable),
+            )
             self._living[group] = sandbox
             try:
                 await asyncio.wait_for(line.hello(), START_SECONDS)
@@ -98,13 +113,22 @@ class LocalSandboxes:
                 raise SandboxUnavailable(f"the sandbox did not start: {words or error}. {remedy(words)}") from error
         return sandbox
 
+    def _begin(self, spec: SandboxSpec, control: int, said: int) -> "tuple[subprocess.Popen[bytes], Writable, str]":
+        writable = self._layers.make_writable()
+        group = f"{self._layers.owner}-{writable.path.name}"
+        try:
+            return self._spawn(spec, writable, group, control, said), writable, group
+        except BaseException:
+            self._ended(group, writable)
+            raise
+
     async def has_layer(self, layer: str) -> bool:
         """Whether a layer is there to build on."""
         return self._layers.has(layer)
 
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
-        await off_loop(self._layers.drop, layer)
+        await self._off_loop(self._layers.drop, layer)
 
     def wall(self) -> str:
         """Which wall and which limits hold here, in words."""
@@ -130,14 +154,30 @@ class LocalSandboxes:
 
     async def clean(self) -> None:
         """Remove what sandboxes of a dead process left behind."""
-        await off_loop(self._layers.clean)
-        self.limits().clean(frozenset(self._living))
+        dead = await self._off_loop(self._layers.clean)
+        await self._off_loop(self.limits().clean, dead)
 
     async def close(self) -> None:
         """Stop every sandbox."""
         await asyncio.gather(*(sandbox.stop() for sandbox in list(self._living.values())))
-        await off_loop(self._layers.close)
-        self._spawner.shutdown(wait=False)
+        await self._off_loop(self._layers.close)
+        for threads in (self._spawner, self._disk):
+            if threads is not None:
+                threads.shutdown(wait=False)
+        self._spawner = self._disk = None
+
+    async def _off_loop(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do disk work in a thread."""
+        if self._disk is None:
+            self._disk = ThreadPoolExecutor(_DISK_THREADS, "sandbox-disk")
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+
+    def _look_around(self) -> None:
+        if self._fit:
+            return
+        if missing := [finding for finding in look_around(self.limits()) if not finding.ok]:
+            raise SandboxUnavailable(f"{missing[0].text}. {missing[0].remedy}")
+        self._fit = True
 
     def limits(self) -> Cgroups:
         """The groups that limits are held by; looked for at the first use."""
@@ -167,7 +207,8 @@ class LocalSandboxes:
     def _command(self, spec: SandboxSpec, writable: Writable, group: str, control: int, filtered: int) -> list[str]:
         binds = [(LAUNCHER, MACHINE), *((bind.source, bind.target) for bind in spec.binds)]
         if spec.internet is Internet.HOST:
-            binds += [(Path(f"/etc/{name}").resolve(), f"/etc/{name}") for name in ("resolv.conf", "hosts")]
+            shown = [(Path(f"/etc/{name}").resolve(), f"/etc/{name}") for name in ("resolv.conf", "hosts")]
+            binds += [(source, target) for source, target in shown if source.is_file()]
         own = _own_etc(self._layers.root, hosts=spec.internet is not Internet.HOST)
         binds += [(path, f"/etc/{path.name}") for path in own]
         overlay = self._layers.options(spec.layers, writable)

@@ -1,85 +1,95 @@
 """A command inside whose streams stay open, and the descriptors that any command is given."""
 
+import array
 import asyncio
 import contextlib
 import fcntl
 import os
 import struct
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from pullwright.domain.errors import SandboxLost
 from pullwright.sandbox.agent import Command, Line
-from pullwright.sandbox.streams import settle, write_all
+from pullwright.sandbox.streams import settle
 
 KILL_SECONDS = 5.0  # within which a killed tree is gone, or left to the end of the sandbox
-
-
-async def feed(descriptor: int, data: bytes) -> None:
-    """Write a command's whole standard input, and end it."""
-    try:
-        await write_all(descriptor, data)
-    finally:
-        os.close(descriptor)
+_PIECE = 64 * 1024
 
 
 class OpenProcess:
-    """A command whose streams are open; `into` is None where `out` is a terminal."""
+    """A command whose streams are open.
 
-    def __init__(self, line: Line, command: Command, out: int, into: int | None, timeout: float) -> None:
-        self._line, self._command = line, command
-        self._out, self._in = out, into
-        self._terminal = into is None
-        self._closed = False
+    `out` and `into` are ours to close; `into` is None where `out` is a terminal. `leave` takes over an output that
+    others still write to when the command has ended.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        command: Command,
+        out: int,
+        into: int | None,
+        *,
+        timeout: float,
+        leave: Callable[[int], None],
+    ) -> None:
+        self._line, self._command, self._end = line, command, command.ended
+        self._out: int | None = out
+        self._in, self._terminal = into, into is None
+        self._leave = leave
+        self._sending = asyncio.Lock()
         self._killing: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(timeout, self._time_is_up)
-        command.ended.add_done_callback(lambda _: self._timer.cancel())
+        for descriptor in (out, into):
+            if descriptor is not None:
+                os.set_blocking(descriptor, False)
+        timer = asyncio.get_running_loop().call_later(timeout, self._time_is_up)
+        command.ended.add_done_callback(lambda _: timer.cancel())
 
     async def output(self) -> AsyncIterator[bytes]:
         """Pieces of standard output and error together, as they come, until it ends."""
-        if self._closed:
-            return
-        loop = asyncio.get_running_loop()
-        os.set_blocking(self._out, False)
-        while not self._closed:
-            ready: asyncio.Future[None] = loop.create_future()
-            loop.add_reader(self._out, settle, ready)
-            # A process left in the background may hold the stream for ever: the command's end counts too.
-            waits: set[asyncio.Future[None] | asyncio.Future[int]] = {ready, self._command.ended}
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                loop.remove_reader(self._out)
-            try:
-                piece = os.read(self._out, 65536)
-            except BlockingIOError:
-                if not self._command.ended.done():
-                    continue
-                piece = b""
-            except OSError:  # a terminal that nobody has open any more
-                piece = b""
-            if not piece:
-                self._close_out()
-                return
+        while self._out is not None and not self._end.done():
+            await self._until_readable(self._out)
+            if piece := self._piece():
+                yield piece
+        # What the command wrote is there by now; a process left in the background may go on writing for ever.
+        rest = self._waiting()
+        while rest > 0 and (piece := self._piece()):
+            rest -= len(piece)
             yield piece
+        if self._out is not None:
+            out, self._out = self._out, None
+            if self._terminal:
+                os.close(out)
+            else:
+                self._leave(out)
 
     async def send(self, data: bytes) -> None:
         """Write to its standard input or terminal."""
-        if self._in is not None:
-            await write_all(self._in, data)
-        elif self._terminal and not self._closed:
-            with contextlib.suppress(OSError):  # a terminal that nobody has open any more
-                await write_all(self._out, data)
+        async with self._sending:
+            rest = memoryview(data)
+            while rest and (into := self._out if self._terminal else self._in) is not None:
+                try:
+                    rest = rest[os.write(into, rest) :]
+                except BlockingIOError:
+                    await self._until_writable(into)
+                    if self._end.done():
+                        return
+                except OSError:  # it reads no more
+                    return
 
     async def close_stdin(self) -> None:
         """End its standard input."""
         if self._terminal:
             await self.send(b"\x04")
-        self._close_in()
+        async with self._sending:
+            if self._in is not None:
+                into, self._in = self._in, None
+                os.close(into)
 
     async def resize(self, rows: int, columns: int) -> None:
         """Tell its terminal its size."""
-        if self._terminal and not self._closed:
+        if self._terminal and self._out is not None:
             fcntl.ioctl(self._out, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     async def kill(self) -> None:
@@ -88,9 +98,8 @@ class OpenProcess:
 
     async def wait(self) -> int:
         """Its exit code; 128 + n where signal n ended it."""
-        code = await asyncio.shield(self._command.ended)
-        self._close_in()
-        return code
+        await asyncio.wait({self._end})
+        return self._end.result()
 
     def _time_is_up(self) -> None:
         async def kill() -> None:
@@ -99,20 +108,55 @@ class OpenProcess:
 
         self._killing = asyncio.ensure_future(kill())
 
-    def _close_out(self) -> None:
-        if not self._closed:
-            self._closed = True
+    def _piece(self) -> bytes:
+        """What is there to read; nothing where there is nothing, and for good at the end."""
+        if self._out is None:
+            return b""
+        try:
+            piece = os.read(self._out, _PIECE)
+        except BlockingIOError:
+            return b""
+        except OSError:  # a terminal whose other side is closed says EIO
+            piece = b""
+        if not piece:
             os.close(self._out)
+            self._out = None
+        return piece
 
-    def _close_in(self) -> None:
-        if self._in is not None:
-            os.close(self._in)
-            self._in = None
+    def _waiting(self) -> int:
+        count = array.array("i", [0])
+        if self._out is not None:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._out, termios.FIONREAD, count)
+            if self._terminal and count[0] == 0:
+                return _PIECE
+        return count[0]
+
+    async def _until_readable(self, descriptor: int) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        waits: set[asyncio.Future[None] | asyncio.Future[int]] = {ready, self._end}
+        loop.add_reader(descriptor, settle, ready)
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_reader(descriptor)
+
+    async def _until_writable(self, descriptor: int) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        waits: set[asyncio.Future[None] | asyncio.Future[int]] = {ready, self._end}
+        loop.add_writer(descriptor, settle, ready)
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_writer(descriptor)
 
     def __del__(self) -> None:
         """Whoever forgets a process leaves no descriptors behind."""
-        self._close_out()
-        self._close_in()
+        for descriptor in (self._out, self._in):
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 class Ends:

@@ -6,20 +6,22 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pullwright.domain.errors import DiskFull, SandboxError, SandboxLost
 from pullwright.sandbox.agent import Command, Flag, Line
 from pullwright.sandbox.base import ENVIRONMENT, HOME, ExecRequest, ExecResult, Process, SandboxSpec
 from pullwright.sandbox.layers import Layers, Writable
-from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess, feed
-from pullwright.sandbox.streams import Bounded, Reading, settle
+from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess
+from pullwright.sandbox.streams import Bounded, Reading, Writing, settle
 
 T = TypeVar("T")
 
-STOP_SECONDS = 5.0
-LAST_WORDS_SECONDS = 0.005
+OffLoop = Callable[..., Awaitable[T]]  # does disk work in a thread
+
+STOP_SECONDS = 5.0  # then it is killed
+FREEZE_SECONDS = 60.0
 
 PATH = f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin:/usr/local/bin:/usr/bin:/bin"
 VARIABLES = {
@@ -34,12 +36,8 @@ VARIABLES = {
 
 # Errors that reading and writing a file inside give as exit codes (errno(3)).
 _MISSING, _FULL = (2, 20), (28, 122)
+_NOT_AN_ERROR = 125
 _REASONS = {120: "it is no regular file", 121: "it is larger than {limit} bytes"}  # as in machine.c
-
-
-async def off_loop(work: Callable[..., T], *arguments: object) -> T:
-    """Do disk work in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
 
 
 class LocalSandbox:
@@ -52,6 +50,8 @@ class LocalSandbox:
         line: Line,
         process: "subprocess.Popen[bytes]",
         layers: Layers,
+        *,
+        off_loop: "OffLoop[None]",
         ended: Callable[[], None],
     ) -> None:
         self.name = spec.name
@@ -60,9 +60,10 @@ class LocalSandbox:
         self._line = line
         self._process = process
         self._layers = layers
+        self._off_loop = off_loop
         self._ended = ended
-        self._drains: set[Reading] = set()
-        self._ending: asyncio.Task[str | None] | None = None
+        self._left: set[Reading] = set()  # outputs that something in the background still writes to
+        self._ending: asyncio.Task[str] | None = None
 
     async def run(self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None) -> ExecResult:
         """Run a command to its end, handing on its output as it comes. Cancelling kills its process tree."""
@@ -72,40 +73,48 @@ class LocalSandbox:
         self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None, flags: Flag = Flag.NONE
     ) -> ExecResult:
         began = time.monotonic()
-        out, error = Bounded(request.output_limit), Bounded(request.output_limit)
-
-        def taking(kept: Bounded) -> Callable[[bytes], None]:
-            def take(piece: bytes) -> None:
-                kept.add(piece)
-                if on_output:
-                    on_output(piece)
-
-            return take
-
-        with Ends(feeds=bool(request.stdin), merge=request.merge) as ends:
+        out, error = Bounded(request.output_limit, on_output), Bounded(request.output_limit, on_output)
+        with self._ends(feeds=bool(request.stdin), merge=request.merge) as ends:
             command = await self._start(request, ends.inside, flags)
-            readings = [Reading(ends.keep(ends.output), taking(out))]
-            if not request.merge:
-                readings.append(Reading(ends.keep(ends.errors), taking(error)))
-            feeding = asyncio.ensure_future(feed(ends.keep(ends.input), request.stdin)) if request.stdin else None
             ends.close_inside()
-            lives = False
-            try:
-                code, timed_out = await self._end(command, request.timeout)
-                lives = not timed_out
-                # What it printed may still be on its way when its end is known.
-                waits = [asyncio.ensure_future(reading.ended.wait()) for reading in readings]
-                await asyncio.wait(waits, timeout=LAST_WORDS_SECONDS)
-                for wait in waits:
-                    wait.cancel()
-            finally:
-                if feeding:
-                    feeding.cancel()
-                for reading in readings:
-                    reading.let_go(self._drains) if lives else reading.finish()
+            readings = [Reading(ends.keep(ends.output), out.add)]
+            if not request.merge:
+                readings.append(Reading(ends.keep(ends.errors), error.add))
+            writing = Writing(ends.keep(ends.input), request.stdin) if request.stdin else None
+        try:
+            code, timed_out = await self._end(command, request.timeout)
+            await asyncio.gather(*(reading.last_words() for reading in readings))
+        except BaseException:
+            for reading in readings:
+                reading.close()
+            raise
+        finally:
+            if writing:
+                writing.close()
+        self._leave(readings)
         seconds = time.monotonic() - began
         dropped = out.dropped + error.dropped
         return ExecResult(None if timed_out else code, out.kept(), error.kept(), dropped, seconds, timed_out)
+
+    def _leave(self, readings: list[Reading]) -> None:
+        """A process that a command left in the background lives on only while its output has somewhere to go."""
+        self._left = {reading for reading in (*self._left, *readings) if not reading.ended.is_set()}
+        for reading in self._left:
+            reading.discard()
+        if self._ending is not None:
+            self._forget()
+
+    def _forget(self) -> None:
+        for reading in self._left:
+            reading.close()
+        self._left.clear()
+
+    @staticmethod
+    def _ends(*, feeds: bool, merge: bool) -> Ends:
+        try:
+            return Ends(feeds=feeds, merge=merge)
+        except OSError as error:
+            raise SandboxError(f"no streams for another command: {error.strerror}") from error
 
     async def _start(self, request: ExecRequest, descriptors: list[int], flags: Flag) -> Command:
         terminal = {"TERM": "xterm-256color"} if Flag.TERMINAL in flags else {}
@@ -114,25 +123,38 @@ class LocalSandbox:
 
     async def _end(self, command: Command, timeout: float) -> tuple[int, bool]:
         try:
-            return await asyncio.wait_for(asyncio.shield(command.ended), timeout), False
-        except TimeoutError:
+            await asyncio.wait({command.ended}, timeout=timeout)
+            if command.ended.done():
+                return command.ended.result(), False
             await self._line.kill(command, KILL_SECONDS)
-            return 137, True
         except asyncio.CancelledError:
             with contextlib.suppress(SandboxLost):
-                await asyncio.shield(self._line.kill(command, KILL_SECONDS))
+                await self._line.kill(command, KILL_SECONDS)
             raise
+        return 137, True
 
     async def open(self, request: ExecRequest, *, pty: bool = False) -> Process:
         """Start a command and leave its streams open."""
         if pty:
             command = await self._start(request, [], Flag.TERMINAL)
-            terminal = await command.terminal
-            return OpenProcess(self._line, command, terminal, None, request.timeout)
-        with Ends(feeds=True, merge=True) as ends:
+            try:
+                terminal = await asyncio.shield(command.terminal)
+            except asyncio.CancelledError:
+                command.terminal.add_done_callback(_close_terminal)
+                with contextlib.suppress(SandboxLost):
+                    await self._line.kill(command, KILL_SECONDS)
+                raise
+            return OpenProcess(self._line, command, terminal, None, timeout=request.timeout, leave=os.close)
+        with self._ends(feeds=True, merge=True) as ends:
             command = await self._start(request, ends.inside, Flag.NONE)
             out, into = ends.keep(ends.output), ends.keep(ends.input)
-            return OpenProcess(self._line, command, out, into, request.timeout)
+        process = OpenProcess(self._line, command, out, into, timeout=request.timeout, leave=self._leave_open)
+        if request.stdin:
+            await process.send(request.stdin)
+        return process
+
+    def _leave_open(self, descriptor: int) -> None:
+        self._leave([Reading(descriptor, lambda _: None)])
 
     async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
         """A regular file's bytes. Raises `FileNotFoundError`, or `SandboxError` over the limit."""
@@ -154,12 +176,18 @@ class LocalSandbox:
 
     async def snapshot(self) -> str:
         """Freeze what was written since the start as a new layer and give its id. The sandbox ends."""
-        if self._ending is not None:
-            raise SandboxLost(f"the sandbox {self.name} has ended")
-        self._ending = asyncio.ensure_future(self._end_all(publish=True))
-        layer = await asyncio.shield(self._ending)
-        assert layer is not None
-        return layer
+        if self._ending is not None or self._line.lost:
+            raise self._line.loss()
+        frozen = self._ending = asyncio.ensure_future(self._end_all(publish=True))
+        try:
+            await asyncio.wait({frozen})
+        except asyncio.CancelledError:
+            # Nobody will know its id.
+            await asyncio.wait({frozen})
+            if frozen.exception() is None:
+                await self._off_loop(self._layers.drop, frozen.result())
+            raise
+        return frozen.result()
 
     async def stop(self) -> None:
         """End every process inside and discard what was written. Stopping twice is no error."""
@@ -167,37 +195,55 @@ class LocalSandbox:
             self._ending = asyncio.ensure_future(self._end_all(publish=False))
         await asyncio.shield(asyncio.wait({self._ending}))
 
-    async def _end_all(self, *, publish: bool) -> str | None:
+    async def _end_all(self, *, publish: bool) -> str:
+        layer = ""
+
+        def keep() -> None:
+            nonlocal layer
+            layer = self._layers.publish(self._writable)
+
         try:
             self._line.close()
-            for reading in list(self._drains):
-                reading.close()
-            await self._gone()
-            return await off_loop(self._layers.publish, self._writable) if publish else None
+            self._forget()
+            by_itself = await self._gone(FREEZE_SECONDS if publish else STOP_SECONDS)
+            if publish:
+                if not by_itself:
+                    raise self._line.loss()
+                await self._off_loop(keep)
         finally:
-            await off_loop(self._ended)
+            await self._off_loop(self._ended)
+        return layer
 
-    async def _gone(self) -> None:
-        """Wait for bubblewrap to end: its process 1 does once nobody is on the line."""
+    async def _gone(self, patience: float) -> bool:
+        """Wait for bubblewrap to end: its process 1 does once nobody is on the line. Gives whether it did by itself.
+
+        When it has, so has every process inside (pid_namespaces(7)), and nothing writes to the layers any more.
+        """
         if self._process.poll() is not None:
-            return
+            return self._process.returncode >= 0
         loop = asyncio.get_running_loop()
         watched = os.pidfd_open(self._process.pid)
         gone: asyncio.Future[None] = loop.create_future()
         loop.add_reader(watched, settle, gone)
         try:
-            await asyncio.wait({gone}, timeout=STOP_SECONDS)
+            await asyncio.wait({gone}, timeout=patience)
             if not gone.done():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._process.pid, signal.SIGKILL)
-            await gone
+                self._process.send_signal(signal.SIGKILL)
+                await asyncio.wait({gone})
         finally:
             loop.remove_reader(watched)
             os.close(watched)
-        self._process.wait()
+        return self._process.wait() >= 0
+
+
+def _close_terminal(terminal: "asyncio.Future[int]") -> None:
+    if not terminal.cancelled() and terminal.exception() is None:
+        os.close(terminal.result())
 
 
 def _reason(result: ExecResult) -> str:
     if result.exit_code is None:
         return "it took too long"
+    if result.exit_code > _NOT_AN_ERROR:
+        return "what should have done it was killed"
     return _REASONS.get(result.exit_code) or os.strerror(result.exit_code)

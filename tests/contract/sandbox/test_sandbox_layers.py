@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pullwright.domain.errors import SandboxError, SandboxLost, SandboxUnavailable
+from pullwright.domain.errors import SandboxError, SandboxLost
 from pullwright.sandbox.base import Bind, ExecRequest, Sandboxes
 
 from .conftest import Shell, Start
@@ -134,7 +134,7 @@ async def test_binds_are_shown_and_not_writable(start: Start, shell: Shell, tmp_
 
 
 async def test_a_missing_bind_is_named(start: Start, tmp_path: Path) -> None:
-    with pytest.raises(SandboxUnavailable, match="nowhere"):
+    with pytest.raises(SandboxError, match="nowhere"):
         await start(binds=(Bind(tmp_path / "nowhere", "/opt/pullwright/x"),))
 
 
