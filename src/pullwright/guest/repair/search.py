@@ -16,7 +16,7 @@ from .swap import Live, Slot, whole
 _BATCH = 16  # candidates of one child
 _WINDOW = 48  # candidates still looked at after one that works: what else would work?
 _PARTIAL_WINDOW = 400  # the same after one that mends only some of the tests
-_QUICK, _PATIENT = 0.15, 5.0  # seconds of processor time of one test, first and at a last look
+_SWIFT, _QUICK, _PATIENT = 0.06, 0.15, 5.0  # seconds of processor time of a test over its usual, look by look
 _CHECK_SECONDS = 4.0  # of passing tests run on a candidate inside the server
 
 
@@ -50,6 +50,7 @@ class Search:
         self._usual = usual
         spans = [[*plan.checks, *(at for cluster in plan.clusters for at in cluster)] for plan in plans.values()]
         self._longest = max([sum(usual.get(at, 0.0) for at in tests) for tests in spans], default=0.0)
+        self.slowest = max(usual.values(), default=0.0)  # of a test that is not known to hang
         self._live = Live()
         self._slots = {id(one.unit): Slot(one.unit, self._live) for one in candidates}
         gc.collect()
@@ -181,6 +182,8 @@ def hunt(
             search.verdicts.pop(index, None)
             if index < cleared:
                 search.verdicts[index] = Verdict(word or "fails")
+        if not number:
+            seconds = min(_QUICK, _SWIFT + search.slowest)
         search.run(again, size, seconds, until, lambda number=number: _watch(search, number, progress))  # type: ignore[misc]
         for index in again if word else ():
             search.verdicts.setdefault(index, Verdict(word))
