@@ -38,6 +38,7 @@ command -v node >/dev/null && NODE_OPTIONS="--test-reporter=junit --test-reporte
   >/dev/null 2>&1 && printf 'node-reporter\tyes\n'
 true
 """
+_NODE_REPORTER = "node-reporter"
 _VERSION = re.compile(r"\d+(?:\.\w+)+")
 
 _CANNOT_START = re.compile(
@@ -69,20 +70,23 @@ class Ran:
         return outcomes
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checker:
-    """Runs the check command in clean machines."""
+    """Runs the check command in clean machines; `tools` is filled by the first run."""
 
     machine: Callable[[str], AbstractAsyncContextManager[Sandbox]]
     keep: Callable[[bytes], Awaitable[str]]
     command: str
     variables: Mapping[str, str]  # of the environment: what a person set for pytest and node is kept
-    node_report: bool = False  # whether Node's own test runner can be asked for a report
+    ask_node: bool = False  # whether Node's own test runner may be asked for a report
+    tools: dict[str, str] | None = None  # what is found inside, with versions
 
     async def run(self, side: Side, commit: str, limit: float) -> Ran:
         """Run it on a commit, stopping it after `limit` seconds."""
         directory = f"/tmp/pullwright-{secrets.token_hex(8)}"  # noqa: S108 - inside the sandbox
         async with self.machine(commit) as sandbox:
+            if self.tools is None:
+                self.tools = await versions(sandbox)
             await sandbox.run(ExecRequest(argv=("mkdir", "-m", "700", directory), cwd="/"))
             # The interrupt lets a runner that hangs report on the tests that ended before.
             argv = ("timeout", "-k", "10", "-s", "INT", f"{limit:.0f}", "bash", "-c", _WRAPPER, "check", self.command)
@@ -110,9 +114,13 @@ class Checker:
         )
         return Ran(check, found, timed_out)
 
+    def versions(self) -> dict[str, str]:
+        """What the receipt says of the tools."""
+        return {name: number for name, number in (self.tools or {}).items() if name != _NODE_REPORTER}
+
     def _variables(self, directory: str) -> dict[str, str]:
         ours = {"PYTEST_ADDOPTS": _PYTEST_OPTIONS.format(directory=directory)}
-        if self.node_report:
+        if self.ask_node and _NODE_REPORTER in (self.tools or {}):
             ours["NODE_OPTIONS"] = _NODE_OPTIONS.format(directory=directory)
         merged = {name: f"{self.variables.get(name, '')} {value}".strip() for name, value in ours.items()}
         return {**merged, "PULLWRIGHT_RUN": "0"}
@@ -201,7 +209,7 @@ def _kept(found: Mapping[str, Found]) -> tuple[TestResult, ...]:
 
 
 async def versions(sandbox: Sandbox) -> dict[str, str]:
-    """The tools found inside and their versions; `node-reporter` where Node's test runner can be asked for a report."""
+    """The tools found inside and their versions; a mark more where Node's test runner takes a reporter from outside."""
     # From the root directory: the repository's own files must not answer for the tools.
     result = await sandbox.run(
         ExecRequest(argv=("bash", "-c", _VERSIONS), cwd="/", timeout=60.0, output_limit=16 * 1024)
@@ -209,7 +217,7 @@ async def versions(sandbox: Sandbox) -> dict[str, str]:
     found = {}
     for line in result.stdout.decode("utf-8", "replace").splitlines():
         name, _, text = line.partition("\t")
-        if name == "node-reporter":
+        if name == _NODE_REPORTER:
             found[name] = "yes"
         elif number := _VERSION.search(text):
             found[name] = number[0]

@@ -79,13 +79,12 @@ async def verify(bench: Bench, environment: Environment, base: str, head: str) -
         why = environment.check.why or "no check command is known"
         return Receipt(verdict=Verdict.NOT_CHECKED, reason=f"there is no check command: {why}", created=now())
     split = await judged.split(bench.store, base, head, command)
-    tools = await _versions(bench, base)
     checker = Checker(
         machine=bench.machine,
         keep=bench.keep,
         command=command,
         variables=environment.variables,
-        node_report=tools.pop("node-reporter", "") == "yes" and await _one_node_run(bench.store, base, command),
+        ask_node=await _one_node_run(bench.store, base, command),
     )
     sides = _Sides({Side.BASE: base, Side.JUDGED: await judged.judged_commit(bench.store, base, head, split.protected)})
     await _first_runs(bench, checker, sides, split, head)
@@ -108,14 +107,9 @@ async def verify(bench: Bench, environment: Environment, base: str, head: str) -
         still_failing=outcome.still_failing,
         flaky=outcome.flaky,
         test_changes=split.test_changes,
-        versions=tools,
+        versions=checker.versions(),
         created=now(),
     )
-
-
-async def _versions(bench: Bench, base: str) -> dict[str, str]:
-    async with bench.machine(base) as sandbox:
-        return await checks.versions(sandbox)
 
 
 async def _one_node_run(store: Store, base: str, command: str) -> bool:
@@ -156,7 +150,9 @@ async def _repeat(bench: Bench, checker: Checker, sides: _Sides) -> None:
         for side, runs in sides.runs.items():
             if number > 2 and (spent > bench.patience or runs[0].timed_out):
                 continue
-            ran = await _run(bench, checker, sides, side, limit, f" ({number} of {bench.repeats})")
+            # What hung gets twice the time: a machine under load must not be taken for a hang.
+            longer = min(bench.timeout, 2 * limit) if runs[0].timed_out else limit
+            ran = await _run(bench, checker, sides, side, longer, f" ({number} of {bench.repeats})")
             runs.append(ran)
             spent += ran.check.seconds
 
