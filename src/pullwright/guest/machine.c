@@ -279,7 +279,7 @@ static int write_file(const char *given, mode_t mode) {
     int file = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0 && errno == EACCES) {
         file = open(path, O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a file may be ours where its directory is not */
-        return file < 0 ? errno : fill(file, mode);
+        return file < 0 ? (errno == ENOENT ? EACCES : errno) : fill(file, mode);
     }
     if (file < 0) return errno;
     int error = fill(file, mode);
