@@ -2,6 +2,8 @@
 
 - `base.py`: the port: start, run, open, read, write, snapshot, stop.
 - `local.py`: sandboxes on this machine: bubblewrap over stacked layers.
+- `running.py`: a running sandbox: commands, files, its end.
+- `process.py`: a command whose streams stay open, and the descriptors that any command is given.
 - `agent.py`: the host's end of the line to process 1 inside.
 - `streams.py`: pipes and terminals between a command inside and the event loop.
 - `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.

@@ -1,0 +1,173 @@
+"""The pure parts of the local sandbox: the system call filter on both machines, bounded output, words about limits."""
+
+import errno
+import resource
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pullwright.domain.errors import SandboxError
+from pullwright.domain.limits import SandboxLimits
+from pullwright.sandbox import seccomp
+from pullwright.sandbox.layers import Layers
+from pullwright.sandbox.limits import Cgroups, counts_processes, rlimits
+from pullwright.sandbox.streams import Bounded
+
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+# Numbers of each machine: asm/unistd_64.h, asm-generic/unistd.h.
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_IOCTL = {"x86_64": 16, "aarch64": 29}
+_SOCKET = {"x86_64": 41, "aarch64": 198}
+_REFUSED = {
+    "x86_64": {"mount": 165, "unshare": 272, "setns": 308, "bpf": 321, "keyctl": 250, "perf_event_open": 298},
+    "aarch64": {"mount": 40, "unshare": 97, "setns": 268, "bpf": 280, "keyctl": 219, "perf_event_open": 241},
+}
+_NEEDED = {
+    "x86_64": {
+        "read": 0,
+        "execve": 59,
+        "futex": 202,
+        "ptrace": 101,
+        "seccomp": 317,
+        "openat": 257,
+        "memfd_create": 319,
+    },
+    "aarch64": {
+        "read": 63,
+        "execve": 221,
+        "futex": 98,
+        "ptrace": 117,
+        "seccomp": 277,
+        "openat": 56,
+        "memfd_create": 279,
+    },
+}
+machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+
+
+def _answer(machine: str, number: int, *arguments: int, architecture: int | None = None) -> int:
+    """What the filter says to a system call: classic BPF as the kernel runs it."""
+    code = list(struct.iter_unpack("=HBBI", seccomp.program(machine)))
+    arch = _ARCHITECTURES[machine] if architecture is None else architecture
+    data = struct.pack("<IIQ6Q", number, arch, 0, *(*arguments, *([0] * (6 - len(arguments)))))
+    at, register = 0, 0
+    while True:
+        operation, yes, no, value = code[at]
+        at += 1
+        if operation == 0x20:
+            (register,) = struct.unpack_from("<I", data, value)
+        elif operation == 0x06:
+            return int(value)
+        else:
+            met = {0x15: register == value, 0x35: register >= value, 0x45: bool(register & value)}[operation]
+            at += yes if met else no
+
+
+@machines
+def test_dangerous_calls_are_refused_and_needed_ones_are_not(machine: str) -> None:
+    for number in _REFUSED[machine].values():
+        assert _answer(machine, number) == _ERRNO | errno.EPERM
+    for number in _NEEDED[machine].values():
+        assert _answer(machine, number) == _ALLOW
+
+
+@machines
+def test_no_program_is_longer_than_the_kernel_takes(machine: str) -> None:
+    assert len(seccomp.program(machine)) // 8 <= 4096
+
+
+@machines
+def test_new_namespaces_by_clone_are_refused_and_new_threads_are_not(machine: str) -> None:
+    assert _answer(machine, _CLONE[machine], 17) == _ALLOW
+    assert _answer(machine, _CLONE[machine], 0x3D0F00) == _ALLOW  # pthread_create's
+    for flag in (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
+        assert _answer(machine, _CLONE[machine], flag | 17) == _ERRNO | errno.EPERM
+    assert _answer(machine, 435) == _ERRNO | errno.ENOSYS  # clone3
+
+
+@machines
+@given(high=st.integers(0, 2**32 - 1))
+def test_typing_into_a_terminal_is_refused_whatever_the_upper_half_says(machine: str, high: int) -> None:
+    for request in (0x5412, 0x541C):
+        assert _answer(machine, _IOCTL[machine], 0, request | high << 32) == _ERRNO | errno.EPERM
+    assert _answer(machine, _IOCTL[machine], 0, 0x5413 | high << 32) == _ALLOW
+
+
+@machines
+@given(family=st.integers(0, 50))
+def test_only_four_families_of_sockets(machine: str, family: int) -> None:
+    expected = _ALLOW if family in (1, 2, 10, 16) else _ERRNO | errno.EAFNOSUPPORT
+    assert _answer(machine, _SOCKET[machine], family, 1, 0) == expected
+
+
+@machines
+@given(number=st.integers(0, 600))
+def test_calls_of_another_architecture_end_the_process(machine: str, number: int) -> None:
+    assert _answer(machine, number, architecture=0x40000003) == _KILL  # 32-bit x86
+
+
+@given(number=st.integers(0x40000000, 0x40000400))
+def test_x32_is_refused(number: int) -> None:
+    assert _answer("x86_64", number) != _ALLOW
+
+
+@given(st.integers(0, 60), st.lists(st.binary(max_size=40), max_size=12))
+def test_the_first_and_the_last_half_are_kept(limit: int, pieces: list[bytes]) -> None:
+    heard: list[bytes] = []
+    bounded = Bounded(limit, heard.append)
+    for piece in pieces:
+        bounded.add(piece)
+    whole = b"".join(pieces)
+    kept = bounded.kept()
+    assert b"".join(heard) == whole
+    assert bounded.dropped == len(whole) - len(kept) == max(0, len(whole) - limit)
+    if len(whole) <= limit:
+        assert kept == whole
+    else:
+        tail = limit // 2
+        assert kept == whole[: limit - tail] + whole[len(whole) - tail :]
+
+
+@pytest.mark.parametrize(
+    ("release", "counts"), [("5.13.0-30-generic", False), ("5.14.0", True), ("6.1.0-28-amd64", True), ("4.19", False)]
+)
+def test_the_kernel_decides_whether_processes_can_be_counted(release: str, counts: bool) -> None:
+    assert counts_processes(release) is counts
+
+
+def test_memory_is_held_by_an_rlimit_where_no_cgroup_holds_it() -> None:
+    limits = SandboxLimits(memory=12345, file_size=77)
+    assert f"{resource.RLIMIT_DATA}:12345" in rlimits(limits, memory=True)
+    assert not [text for text in rlimits(limits, memory=False) if text.startswith(f"{resource.RLIMIT_DATA}:")]
+    assert f"{resource.RLIMIT_FSIZE}:77" in rlimits(limits, memory=False)
+
+
+def test_limits_are_told_as_they_are(tmp_path: Path) -> None:
+    assert "not limited" in Cgroups(0).words()
+    both = Cgroups(2, tmp_path, tmp_path).words()
+    assert "memory and processes of the whole sandbox by cgroup v2" in both
+    assert "not limited" not in both
+
+
+def test_a_group_holds_the_limits_and_goes_with_its_owner(tmp_path: Path) -> None:
+    memory, processes = tmp_path / "memory", tmp_path / "pids"
+    memory.mkdir()
+    processes.mkdir()
+    groups = Cgroups(1, memory, processes)
+    entries = groups.make("owner-1", SandboxLimits(memory=4096, processes=9))
+    assert entries == (memory / "owner-1/cgroup.procs", processes / "owner-1/cgroup.procs")
+    assert (memory / "owner-1/memory.limit_in_bytes").read_text() == "4096"
+    assert int((processes / "owner-1/pids.max").read_text()) >= 9
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "empty", "../run", "a/b", "0" * 23, "g" * 24, "0" * 24 + "\n"])
+def test_only_ids_of_layers_name_layers(tmp_path: Path, name: str) -> None:
+    layers = Layers(tmp_path, 64200)
+    (tmp_path / "layers/empty").mkdir(parents=True)
+    assert not layers.has(name)
+    with pytest.raises(SandboxError):
+        layers.options((name,), None)  # type: ignore[arg-type] # refused before it is looked at
