@@ -110,6 +110,7 @@ async def see_through(platform: Platform, task: Task, screen: Screen, *, cancels
                 async for batch in batches:
                     for recorded in batch:
                         screen.told(story.tell(recorded), recorded.log)
+                    screen.remind()
                     if interrupts.left is not None:
                         raise Left(interrupts.left)
                     if working.done():

@@ -21,6 +21,7 @@ from pullwright.cli.words import clock, cut, duration, first_line
 
 _STYLES = {"plain": "", "dim": "dim", "good": "green", "bad": "red", "warning": "yellow", "head": "bold"}
 _PLAIN_SECONDS = 10.0  # how often a pipe hears about the progress of a long step
+_STILL_SECONDS = 60.0  # and how often of a step that tells nothing new
 
 
 class Screen:
@@ -53,19 +54,24 @@ class Screen:
         self._story, self._step = story, ""
 
     def told(self, lines: list[Line], log: str) -> None:
-        """Print what a story told, and for a pipe now and then how far a long step is."""
+        """Print what a story told."""
         if lines:
             self._revealed.pop(log, None)
         self.show(lines)
+        activity = self._story.activities.get(log) if self._story else None
+        if activity and activity.text and any(activity.text in line.text for line in lines):
+            self._last_plain[log] = (time.monotonic(), activity.text)
+
+    def remind(self) -> None:
+        """Where nothing moves, say now and then how far a long step is, and that it goes on."""
         if self._live is not None or self._story is None:
             return
-        activity = self._story.activities.get(log)
-        if activity is None or not activity.text:
-            return
-        at, before = self._last_plain.get(log, (0.0, ""))
-        if activity.text != before and time.monotonic() - at >= _PLAIN_SECONDS:
-            self._last_plain[log] = (time.monotonic(), activity.text)
-            self.show([Line(f"        {activity.who}{activity.text}{_left(activity)}", "dim")])
+        for log, activity in list(self._story.activities.items()):
+            at, before = self._last_plain.get(log, (0.0, ""))
+            quiet = _PLAIN_SECONDS if activity.text != before else _STILL_SECONDS
+            if activity.text and time.monotonic() - at >= quiet:
+                self._last_plain[log] = (time.monotonic(), activity.text)
+                self.show([Line(f"        {activity.who}{activity.text}{_left(activity)}", "dim")])
 
     @contextlib.contextmanager
     def moving(self) -> Iterator[None]:

@@ -8,6 +8,9 @@ from pullwright.domain.task import Attempt, State, Task
 
 READY, FAULT, NOT_READY, CANCELLED = 0, 1, 3, 130
 
+DRAFT = "no ready change, a draft is offered: "
+"""How the reason begins where there is a draft; the line above it says the same."""
+
 PLATFORM_FAULT = "fault of the platform:"
 """How the reason begins where a task failed through no doing of its own."""
 
@@ -44,7 +47,7 @@ def summary(task: Task) -> list[Line]:
     if pull.draft:
         lines += [
             Line("no ready change; a draft is offered", "warning"),
-            Line(f"  {first_line(task.reason or '', 300)}"),
+            Line(f"  {first_line((task.reason or '').removeprefix(DRAFT), 300)}"),
         ]
     else:
         lines += [Line("a pull request is ready", "good"), Line(f"  {first_line(task.reason or '', 300)}")]

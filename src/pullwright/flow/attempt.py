@@ -20,6 +20,7 @@ from pullwright.sandbox.base import Sandbox
 
 Status = Literal["continue", "finished", "refused", "gave-up"]
 
+CHECK_SECONDS = 600.0  # of one run of the check command
 LOST_SANDBOXES = 2  # one may be bad luck; the second within an attempt ends it
 
 
@@ -138,6 +139,8 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
         machine=machine,
         keep=record.keep,
         progress=shift.tell(attempt_id),
+        # Who bounds the attempt does not want to wait longer than that for a check that hangs.
+        timeout=min(CHECK_SECONDS, task.request.limits.minutes * 60),
     )
     receipt = await verify(bench, environment, task.request.base_commit, attempt.head)
     await record.append(attempt_id, Verified(receipt=receipt))

@@ -86,12 +86,6 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
     """
     choices = engine_choices(order, await _default_model(platform, order))
     surveyed = await survey(platform, order, say)
-    check = surveyed.chosen.environment.check
-    if check.command is None and any(choice.engine == "repair" for choice in choices):
-        raise NothingToCheck(
-            f"no tests were found ({check.why or 'no test command is known'}); name the command with --check, "
-            "and with --setup what it needs"
-        )
     request = TaskRequest(
         prompt=order.prompt,
         repository=surveyed.repository,
@@ -106,6 +100,11 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
     )
     for choice in dict.fromkeys(choices):
         await _ready(platform, choice, request, named=bool(order.engines))
+    check = surveyed.chosen.environment.check
+    if check.command is None and any(choice.engine == "repair" for choice in choices):
+        why = f"no tests were found ({check.why or 'no test command is known'})"
+        hint = "" if order.engines else f". {MODEL_HINT}"
+        raise NothingToCheck(f"{why}; name the command with --check, and with --setup what it needs{hint}")
     task = await platform.record.submit(Task(id=new_task_id(), request=request, created=now()))
     for notice in surveyed.notices:
         await platform.record.append(task.id, Noticed(text=notice, level="warning"))

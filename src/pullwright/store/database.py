@@ -173,6 +173,8 @@ def _full(home: Path) -> DiskFull:
 def _of_disk(home: Path, error: OSError) -> PullwrightError:
     if error.errno in (ENOSPC, EDQUOT, EFBIG):
         return _full(home)
+    if isinstance(error, FileExistsError):
+        return DataDirectoryError(f"{home} is a file. Set PULLWRIGHT_HOME to a directory, or to a path that is free.")
     return DataDirectoryError(
         f"The data directory {home} cannot be used: {error.strerror or error}"
         f"{f' ({error.filename})' if error.filename else ''}. "
