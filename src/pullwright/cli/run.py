@@ -29,6 +29,7 @@ def run(
     allow_host: list[str] | None = None,
     max_cost: float | None = None,
     max_minutes: float | None = None,
+    search_seconds: float | None = None,
     ask: bool = False,
     background: Annotated[bool, Parameter(name="--no-wait", negative=())] = False,
     json: bool = False,
@@ -52,6 +53,7 @@ def run(
         allow_host: A host that the agent may reach.
         max_cost: End an attempt that has cost this many US dollars.
         max_minutes: End an attempt after this many minutes.
+        search_seconds: How long the repair engine searches for an edit, all its searches together.
         ask: Answer a question about the repository, changing nothing.
         background: Hand it in and return; a worker in the background does it.
         json: Print the task as JSON on standard output.
@@ -66,10 +68,16 @@ def run(
     from pullwright.domain.limits import AttemptLimits
     from pullwright.flow.desk import Order
 
-    for name, value in (("--max-cost", max_cost), ("--max-minutes", max_minutes), ("--attempts", attempts)):
+    for name, value in (
+        ("--max-cost", max_cost),
+        ("--max-minutes", max_minutes),
+        ("--search-seconds", search_seconds),
+        ("--attempts", attempts),
+    ):
         if value is not None and not value > 0:
             raise UsageError(f"{name} takes a number above 0, not {value}")
-    limits = {"cost": max_cost} | ({} if max_minutes is None else {"minutes": max_minutes})
+    given = {"cost": max_cost, "minutes": max_minutes, "search": search_seconds}
+    limits = {name: value for name, value in given.items() if value is not None}
     order = Order(
         prompt=task,
         repository=repo,

@@ -12,6 +12,7 @@ class AttemptLimits(Value):
     turns: int = Field(200, gt=0, description="Model turns.")
     tokens: int = Field(20_000_000, gt=0, description="Input and output tokens together.")
     cost: float | None = Field(None, gt=0, description="US dollars; None: no cap.")
+    search: float = Field(80.0, gt=0, description="Seconds that the repair engine searches, all its searches together.")
 
 
 class SandboxLimits(Value):

@@ -32,15 +32,15 @@ _NOTED_EVERY = 8.0  # seconds between notes of how far a search is
 class RepairOptions:
     """What the search may take."""
 
-    seconds: float = 80.0  # wall time of all searches of an attempt together
+    seconds: float | None = None  # wall time of all searches of an attempt together; None: what the task allows
     test_seconds: float = 4.0  # a test that runs longer than this counts as failing
 
 
 class RepairEngine:
     """Mends Python functions under failing tests by search: no model, no key, no network."""
 
-    def __init__(self, seconds: float = 80.0, options: RepairOptions | None = None) -> None:
-        self._options = options or RepairOptions(seconds=seconds)
+    def __init__(self, options: RepairOptions | None = None) -> None:
+        self._options = options or RepairOptions()
 
     async def ready(self, request: TaskRequest) -> None:
         """Refuse at once what is plainly not about a failing test."""
@@ -80,7 +80,8 @@ class _Turn:
     def _left(self) -> float:
         """Seconds that this turn may still search."""
         until_deadline = self._work.deadline - asyncio.get_running_loop().time() - _KEPT_BACK
-        return max(0.0, min(self._options.seconds - self._ledger.spent(), until_deadline))
+        allowed = self._options.seconds or self._work.request.limits.search
+        return max(0.0, min(allowed - self._ledger.spent(), until_deadline))
 
     async def _note(self, topic: str, text: str, **data: object) -> None:
         await self._work.log.append(EngineNoted(turn=self._number, topic=topic, text=text, data=data))
