@@ -73,7 +73,7 @@ async def test_there_is_no_right_to_win(start: Start, shell: Shell) -> None:
 
 async def test_nothing_runs_as_the_real_root(start: Start) -> None:
     sandbox = await start()
-    process = await sandbox.open(ExecRequest(argv=("sh", "-c", "echo up; exec sleep 424242")))
+    process = await sandbox.open(ExecRequest(argv=("sh", "-c", "echo up; read line", "424242")))
     assert await anext(process.output()) == b"up\n"
     uids = {
         entry.stat().st_uid
@@ -184,6 +184,22 @@ async def test_dangerous_system_calls_are_refused(start: Start) -> None:
     said = (await _python(await start(), _CALLS.format(calls=calls))).decode()
     assert len(said.splitlines()) == len(calls)
     assert [line for line in said.splitlines() if not line.endswith("-1 EPERM")] == []
+
+
+@needs_python
+async def test_the_agents_own_processes_cannot_be_traced(start: Start) -> None:
+    """A debugger works on what the workload started, and on nothing else."""
+    script = (
+        "import ctypes, os\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "child = os.fork() or os.execvp('sleep', ['sleep', '50'])\n"
+        "for pid in (1, os.getppid(), child):\n"
+        "    print(libc.ptrace(0x4206, pid, None, None), end=' ')\n"
+        "for pid in (1, os.getppid()):\n"
+        "    for name in ('mem', 'environ', 'fd', 'cwd/.', 'root/.'):\n"
+        "        print(os.access(f'/proc/{pid}/{name}', os.R_OK), end=' ')\n"
+    )
+    assert (await _python(await start(), script)).split() == [b"-1", b"-1", b"0", *[b"False"] * 10]
 
 
 @needs_python
