@@ -1,10 +1,12 @@
 /* The launcher and the agent of a sandbox, in one static program.
  *
- *   machine launch [-u UID] [-g FILE]... -r ROOT [-b SOURCE]... -o OPTIONS [-s BYTES] -- BWRAP ARG...
+ *   machine launch [-u UID] [-g FILE]... -r ROOT [-b SOURCE]... [-e NAME]... -o OPTIONS [-s BYTES]
+ *                  -- BWRAP ARG...
  *     Builds what bubblewrap starts from: as root it first shows what lies under closed directories at a place of its
  *     own and then stops being root; a user and a mount namespace in which 1000 is that user; the overlay. Then it
  *     becomes bubblewrap. ROOT appears at STAGE/box, the n-th SOURCE at STAGE/bN, the overlay at STAGE/merged, a tmpfs
- *     of BYTES at STAGE/shm. FILE is a cgroup.procs to enter.
+ *     of BYTES at STAGE/shm. FILE is a cgroup.procs to enter. Each NAME of the host's /etc is shown at its place below
+ *     ROOT/etc: bubblewrap then binds that as one, which takes a tenth of the time.
  *
  *   machine agent FD [RESOURCE:MOST]...
  *     Process 1 inside. Takes orders over a SOCK_SEQPACKET socket, runs commands under these limits (setrlimit(2)),
@@ -84,9 +86,9 @@ static void write_text(const char *path, const char *text) {
 
 /* ---- launch ---- */
 
-static const char *sources[MAX_SOURCES];
+static const char *sources[MAX_SOURCES], *etc_names[MAX_SOURCES];
 static int source_fds[MAX_SOURCES];
-static int source_count;
+static int source_count, etc_count;
 
 static void show_one(int file, const char *target) {
     struct stat facts;
@@ -119,6 +121,15 @@ static void stage(const char *root) {
     for (int i = 0; i < source_count; i++) {
         snprintf(target, sizeof target, STAGE "/b%d", i);
         show_one(source_fds[i], target);
+    }
+}
+
+static void show_etc(void) {
+    char source[PATH_MAX], target[PATH_MAX];
+    for (int i = 0; i < etc_count; i++) {
+        snprintf(source, sizeof source, "/etc/%s", etc_names[i]);
+        snprintf(target, sizeof target, STAGE "/box/etc/%s", etc_names[i]);
+        if (mount(source, target, NULL, MS_BIND | MS_REC, NULL) < 0) die("bind %s", source);
     }
 }
 
@@ -155,6 +166,10 @@ static int launch(int count, char **words) {
         case 'g': write_text(value, "0"); break;
         case 'r': root = value; break;
         case 'o': options = value; break;
+        case 'e':
+            if (etc_count == MAX_SOURCES) die("too many names");
+            etc_names[etc_count++] = value;
+            break;
         case 's': snprintf(shm, sizeof shm, "mode=1777,size=%llu", strtoull(value, NULL, 10)); break;
         case 'b':
             if (source_count == MAX_SOURCES) die("too many sources");
@@ -178,6 +193,7 @@ static int launch(int count, char **words) {
     }
     enter_user_namespace(uid, gid);
     if (!staged) stage(root);
+    show_etc();
     if (mount("overlay", STAGE "/merged", "overlay", MS_NOSUID | MS_NODEV, options) < 0) die("mount overlay (%s)", options);
     if (mount("shm", STAGE "/shm", "tmpfs", MS_NOSUID | MS_NODEV, shm) < 0) die("mount shared memory");
     if (chdir("/") < 0) die("chdir");

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pullwright.domain.errors import PullwrightError, SandboxError, SandboxLost, SandboxUnavailable
 from pullwright.domain.network import Internet
-from pullwright.sandbox import seccomp
+from pullwright.sandbox import etc, seccomp
 from pullwright.sandbox.agent import Line
 from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, SandboxSpec
 from pullwright.sandbox.findings import LAUNCHER, bubblewrap, look_around, remedy
@@ -26,21 +26,6 @@ START_SECONDS = 20.0
 _DISK_THREADS = 4
 
 MACHINE = "/opt/pullwright/machine"
-# What of the host's /etc programs need to start and to trust certificates; nothing that names people or secrets.
-_ETC = (
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki/tls",
-    "pki/ca-trust", "crypto-policies", "alternatives", "localtime", "timezone", "mime.types", "magic", "services",
-    "protocols", "debian_version", "os-release", "bash.bashrc", "profile", "inputrc", "fonts", "perl", "python3*",
-    "java-*-openjdk", "maven", "R",
-)  # fmt: skip
-_OWN_ETC = {
-    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
-    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-    "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
-    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
-    "hostname": "sandbox\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-}
 
 
 class LocalSandboxes:
@@ -209,8 +194,6 @@ class LocalSandboxes:
         if spec.internet is Internet.HOST:
             shown = [(Path(f"/etc/{name}").resolve(), f"/etc/{name}") for name in ("resolv.conf", "hosts")]
             binds += [(source, target) for source, target in shown if source.is_file()]
-        own = _own_etc(self._layers.root, hosts=spec.internet is not Internet.HOST)
-        binds += [(path, f"/etc/{path.name}") for path in own]
         overlay = self._layers.options(spec.layers, writable)
         words = [str(LAUNCHER), "launch", "-r", str(self._layers.root), "-o", overlay]
         if self._uid is not None:
@@ -220,6 +203,8 @@ class LocalSandboxes:
         words += ["-s", str(spec.limits.memory // 4)]
         for source, _ in binds:
             words += ["-b", str(source)]
+        for name in etc.prepare(self._layers.root / "etc"):
+            words += ["-e", name]
         agent = [MACHINE, "agent", str(control), *rlimits(spec.limits, memory=self.limits().memory is None)]
         wall = _wall(spec, writable, [target for _, target in binds], filtered)
         return [*words, "--", bubblewrap(), *wall, "--", *agent]
@@ -240,27 +225,12 @@ def _wall(spec: SandboxSpec, writable: Writable, targets: list[str], filtered: i
     words += ["--dev", "/dev", "--bind", f"{STAGE}/shm", "/dev/shm"]  # noqa: S108 - the sandbox's own
     words += ["--proc", "/proc", "--dir", "/run", "--dir", "/var/lib", "--symlink", "/run", "/var/run"]
     words += ["--bind", f"{here}/tmp", "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
-    for path in sorted(path for pattern in _ETC for path in Path("/etc").glob(pattern)):
-        words += ["--ro-bind", str(path), str(path)]
+    words += ["--ro-bind", f"{STAGE}/box/etc", "/etc"]
     words += ["--ro-bind" if spec.read_only else "--bind", f"{merged}/workspace", WORKSPACE]
     words += ["--bind", f"{merged}/home", HOME, "--bind", f"{merged}/env", ENVIRONMENT]
     for number, target in enumerate(targets):
         words += ["--ro-bind", f"{STAGE}/b{number}", target]
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-
-
-def _own_etc(root: Path, *, hosts: bool) -> list[Path]:
-    """The files of /etc that are the sandbox's own; written once."""
-    directory = root / "etc"
-    directory.mkdir(mode=0o755, exist_ok=True)
-    for name, text in _OWN_ETC.items():
-        path = directory / name
-        if not path.exists() or path.read_text() != text:
-            aside = directory / f".{name}.{os.getpid()}"
-            aside.write_text(text)
-            aside.chmod(0o644)
-            aside.replace(path)
-    return [directory / name for name in _OWN_ETC if hosts or name != "hosts"]
 
 
 @contextlib.contextmanager
