@@ -23,10 +23,18 @@ FLAGS = ("-std=gnu11", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror")
 
 
 def compiler() -> list[str]:
-    """The C compiler of this machine as arguments, an empty list where there is none."""
-    if found := shutil.which(os.environ.get("CC") or "cc"):
+    """The C compiler of this machine as arguments, an empty list where there is none that links statically."""
+    found = shutil.which(os.environ.get("CC") or "cc")
+    if found and _links_statically(found):
         return [found]
     return [sys.executable, "-m", "ziglang", "cc"] if importlib.util.find_spec("ziglang") else []
+
+
+def _links_statically(compiler: str) -> bool:
+    """Whether the C library's static half is there too: some distributions keep it in a package of its own."""
+    command = [compiler, "-static", "-x", "c", "-", "-o", os.devnull]
+    source = b"#include <stdlib.h>\nint main(void) { return 0; }"
+    return subprocess.run(command, input=source, capture_output=True, check=False).returncode == 0
 
 
 def compile_machine(root: Path) -> Path:
@@ -36,7 +44,10 @@ def compile_machine(root: Path) -> Path:
         return program
     command = compiler()
     if not command:
-        raise SystemExit("No C compiler: install the Debian package gcc with libc6-dev, or the Python package ziglang.")
+        raise SystemExit(
+            "No C compiler that links statically: install the Debian packages gcc and libc6-dev, or the Python package "
+            "ziglang."
+        )
     # zig links musl when told to; there its static programs are whole.
     target = ["-target", f"{os.uname().machine}-linux-musl"] if "ziglang" in command else []
     program.parent.mkdir(exist_ok=True)
@@ -52,7 +63,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
 
     def dependencies(self) -> list[str]:
         """What the build needs beside hatchling: a compiler, where the machine has none."""
-        return [] if shutil.which(os.environ.get("CC") or "cc") else ["ziglang>=0.13"]
+        return [] if compiler() else ["ziglang>=0.15"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and take the program into a wheel of this platform."""
