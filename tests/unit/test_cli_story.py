@@ -276,6 +276,7 @@ def test_a_pipe_gets_plain_lines() -> None:
             moved = Recorded(log="t", number=number, at=START, event=Moved(state=State.PREPARING))
             screen.told(story.tell(moved), "t")
             screen.told(story.tell(progress), "t")
+            screen.remind()
     assert stream.getvalue().splitlines() == [
         "[bold]not markup[/bold] :smile:",
         "  0:00  preparing",

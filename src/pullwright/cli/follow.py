@@ -14,7 +14,7 @@ from pullwright.cli.story import Line, Story
 from pullwright.cli.summary import exit_status, summary
 from pullwright.cli.worker import leave_worker
 from pullwright.domain.contract import TaskView
-from pullwright.domain.errors import UsageError
+from pullwright.domain.errors import MachineError, UsageError
 from pullwright.domain.task import Task
 from pullwright.flow import desk
 from pullwright.flow.platform import Platform
@@ -145,11 +145,13 @@ async def see_to_the_end(platform: Platform, task: Task, screen: Screen, *, canc
     """Follow a task, print what it came to, and give the exit status of that."""
     try:
         task = await see_through(platform, task, screen, cancels=cancels)
-    except Left as left:
+    except (Left, MachineError) as ended:
         screen.show(
             [Line(f"task {task.id} is unfinished; `pullwright task watch {task.id}` goes on with it", "warning")]
         )
-        return left.status
+        if isinstance(ended, Left):
+            return ended.status
+        raise
     conclude(task, json=json)
     return exit_status(task)
 

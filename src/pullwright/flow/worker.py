@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pullwright.flow.platform import Platform
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import Workspaces
+from pullwright.store.database import answering_full
 from pullwright.store.lock import WorkerLock
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ async def work(platform: Platform, *, until: Until) -> None:
     """
     lock = WorkerLock(platform.settings.home)
     while not await until():
-        if not lock.try_acquire():
-            await asyncio.sleep(LOCK_SECONDS)
-            continue
-        try:
-            await _hold_shift(platform, until)
-        finally:
-            lock.release()
+        with answering_full(platform.settings.home):
+            if lock.try_acquire():
+                try:
+                    await _hold_shift(platform, until)
+                finally:
+                    lock.release()
+                continue
+        await asyncio.sleep(LOCK_SECONDS)
 
 
 async def idle(platform: Platform) -> bool:

@@ -15,6 +15,7 @@ from pullwright.domain.task import State
 from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change
 from pullwright.flow.shift import Shift, StoppedByPerson
 from pullwright.flow.task import compare_attempts, conclude_task, deliver_change, prepare_environment
+from pullwright.store.database import answering_full
 
 T = TypeVar("T")
 
@@ -99,7 +100,8 @@ class Workflows:
     ) -> T:
         async def guarded() -> T | str:
             try:
-                return await self._shift.unless_stopped(task, _coroutine(step, self._shift, subject, *arguments))
+                with answering_full(self._shift.platform.settings.home):
+                    return await self._shift.unless_stopped(task, _coroutine(step, self._shift, subject, *arguments))
             except StoppedByPerson:
                 await end(State.CANCELLED, "cancelled by a person")
             except (DiskFull, DataDirectoryError):

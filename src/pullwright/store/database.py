@@ -163,10 +163,28 @@ def answering(home: Path, engine: Engine | None = None) -> Iterator[None]:
         raise meaning from error
 
 
+@contextlib.contextmanager
+def answering_full(home: Path) -> Iterator[None]:
+    """Turn whatever fails because the data directory's disk is full into `DiskFull`; all else goes through as it is."""
+    try:
+        yield
+    except (DiskFull, DataDirectoryError):
+        raise
+    except Exception as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if (
+            (isinstance(cause, OSError) and cause.errno in (ENOSPC, EDQUOT))
+            or getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
+            or _no_room(home)
+        ):
+            raise _full(home) from error
+        raise
+
+
 def _full(home: Path) -> DiskFull:
     return DiskFull(
-        f"There is no room left where {home} is. Free some space and run the command again: what was recorded is "
-        "whole, and unfinished tasks go on from there."
+        f"There is no room left where {home} is. Free some space and try again: what was recorded is whole, and "
+        "unfinished tasks go on from there."
     )
 
 
