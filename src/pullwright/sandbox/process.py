@@ -124,12 +124,12 @@ class OpenProcess:
         return piece
 
     def _waiting(self) -> int:
+        if self._terminal:
+            return _PIECE  # the kernel counts only part of what is under way through a terminal; a read waits for it
         count = array.array("i", [0])
         if self._out is not None:
             with contextlib.suppress(OSError):
                 fcntl.ioctl(self._out, termios.FIONREAD, count)
-            if self._terminal and count[0] == 0:
-                return _PIECE
         return count[0]
 
     async def _until_readable(self, descriptor: int) -> None:
