@@ -514,11 +514,11 @@ static void obey(void) {
     ssize_t size = recvmsg(control, &header, MSG_CMSG_CLOEXEC);
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (size <= 0) _exit(0); /* the platform is gone: as process 1 we take everything along */
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c != NULL; c = CMSG_NXTHDR(&header, c))
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            fd_count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-            memcpy(fds, CMSG_DATA(c), (size_t)fd_count * sizeof(int));
-        }
+    struct cmsghdr *given = CMSG_FIRSTHDR(&header);
+    if (given != NULL && given->cmsg_level == SOL_SOCKET && given->cmsg_type == SCM_RIGHTS) {
+        fd_count = (int)((given->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(fds, CMSG_DATA(given), (size_t)fd_count * sizeof(int));
+    }
     if (size == sizeof order && order.kind == ORDER_RUN) start(&order, fds, fd_count);
     if (size == sizeof order && order.kind == ORDER_KILL)
         for (int i = 0; i < MAX_EXECS; i++)
