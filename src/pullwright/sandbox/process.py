@@ -38,6 +38,7 @@ class OpenProcess:
         self._out: int | None = out
         self._in, self._terminal = into, into is None
         self._leave = leave
+        self._hung_up = False
         self._sending = asyncio.Lock()
         self._killing: asyncio.Task[None] | None = None
         for descriptor in (out, into):
@@ -52,6 +53,9 @@ class OpenProcess:
             await self._until_readable(self._out)
             if piece := self._piece():
                 yield piece
+            elif self._hung_up:
+                # Some close their terminal a moment before they end; closing our side now would kill them (SIGHUP).
+                await asyncio.wait({self._end})
         # What the command wrote is there by now; a process left in the background may go on writing for ever.
         rest = self._waiting()
         while rest > 0 and (piece := self._piece()):
@@ -118,7 +122,8 @@ class OpenProcess:
             return b""
         except OSError:  # a terminal whose other side is closed says EIO
             piece = b""
-        if not piece:
+            self._hung_up = self._terminal
+        if not piece and not self._hung_up:
             os.close(self._out)
             self._out = None
         return piece

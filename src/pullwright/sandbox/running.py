@@ -22,6 +22,7 @@ OffLoop = Callable[..., Awaitable[T]]  # does disk work in a thread
 
 STOP_SECONDS = 5.0  # then it is killed
 FREEZE_SECONDS = 60.0
+SWEEP_SECONDS = 2.0
 
 PATH = f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin:/usr/local/bin:/usr/bin:/bin"
 VARIABLES = {
@@ -211,7 +212,9 @@ class LocalSandbox:
                     raise self._line.loss()
                 await self._off_loop(keep)
         finally:
-            await self._off_loop(self._ended)
+            # A large tree on a slow disk may take minutes to remove: it is out of the way at once, and that is enough.
+            removing = asyncio.ensure_future(self._off_loop(self._ended))
+            await asyncio.wait({removing}, timeout=SWEEP_SECONDS)
         return layer
 
     async def _gone(self, patience: float) -> bool:
