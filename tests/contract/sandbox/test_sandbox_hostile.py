@@ -229,6 +229,13 @@ async def test_a_terminal_says_end_of_file(start: Start) -> None:
     assert await process.wait() == 0
 
 
+async def test_a_command_that_lets_go_of_its_terminal_is_not_hung_up_on(start: Start) -> None:
+    script = "echo line; exec <&- >&- 2>&-; sleep 0.3; exit 7"
+    process = await (await start()).open(ExecRequest(argv=("bash", "-c", script)), pty=True)
+    assert b"".join([piece async for piece in process.output()]) == b"line\r\n"
+    assert await process.wait() == 7
+
+
 async def test_ending_a_sandbox_ends_its_open_commands(start: Start) -> None:
     sandbox = await start()
     process = await sandbox.open(ExecRequest(argv=("sleep", "60")))
