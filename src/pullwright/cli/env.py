@@ -36,8 +36,11 @@ def list_environments(*, json: bool = False) -> int:
         if json:
             answer_json([environment.model_dump(mode="json") for environment in prepared])
         elif prepared:
-            rows = [(e.repository, e.key[:12], f"{e.prepared.astimezone():%Y-%m-%d %H:%M}") for e in prepared]
-            answer_table(("REPOSITORY", "ENVIRONMENT", "PREPARED"), rows)
+            rows = []
+            for one in prepared:
+                layer, _, key = one.key.partition("-")
+                rows.append((one.repository, layer, key[:12], f"{one.prepared.astimezone():%Y-%m-%d %H:%M}"))
+            answer_table(("REPOSITORY", "LAYER", "ENVIRONMENT", "PREPARED"), rows)
         else:
             answer([Line("no environment is prepared yet; `pullwright env prepare --repo PATH` prepares one")])
         return 0

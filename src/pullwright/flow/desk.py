@@ -68,6 +68,7 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
     repositories = platform.repositories
     reference = await repositories.locate(order.repository, order.cwd)
     store = await repositories.fetch(reference, say)
+    say("looking at the repository")
     commit = await store.resolve(order.base)
     notices: list[str] = []
     taken = await store.take_changes(reference) if order.with_changes else None
@@ -99,6 +100,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         limits=order.limits,
     )
     for choice in dict.fromkeys(choices):
+        say(f"asking {choice.model or choice.engine} whether it is ready")
         await _ready(platform, choice, request, named=bool(order.engines))
     check = surveyed.chosen.environment.check
     if check.command is None and any(choice.engine == "repair" for choice in choices):

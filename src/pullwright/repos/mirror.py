@@ -224,7 +224,7 @@ class _Source:
                 "--filter=blob:limit=100g`, or give the URL it was cloned from."
             )
         if answer.code != 0 and address.is_path(self.ref) is False:
-            said = said.strip().replace("\n", "; ")
+            said = "; ".join(line.strip() for line in said.splitlines() if line.strip()).rstrip(".")
             raise RepositoryError(
                 f"{self.ref.location} could not be fetched: {said}. Try `git ls-remote {self.ref.location}` "
                 "as the same user: an address, a credential or the network is wrong."

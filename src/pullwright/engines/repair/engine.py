@@ -11,7 +11,15 @@ from pullwright.domain.task import Mode, TaskRequest
 from pullwright.domain.transcript import EngineNoted, Progressed
 from pullwright.engines.base import TurnOutcome, Work
 from pullwright.engines.repair import words
-from pullwright.engines.repair.confirm import Judgement, backward, forward, judge, ordinary_run
+from pullwright.engines.repair.confirm import (
+    DEFAULT_CHECK,
+    Judgement,
+    Ordinary,
+    backward,
+    forward,
+    judge,
+    ordinary_run,
+)
 from pullwright.engines.repair.findings import FoundChange, Hit, Progress, Searched, Survey
 from pullwright.engines.repair.ledger import Ledger
 from pullwright.engines.repair.minimise import needed
@@ -175,8 +183,11 @@ class _Turn:
         if known is not None and known.topic == "confirmed":
             judgement = Judgement(True, bool(known.data["finished"]), str(known.data["why"]))
         else:
-            judgement = judge(survey, await ordinary_run(self._work.sandbox, self._probe, self._check_seconds(survey)))
+            run = await self._ordinary_run("with the edit", self._check_seconds(survey))
+            judgement = judge(survey, run)
             await self._probe.tidy([*held, hit.change.path])
+            if run.exit_code is None and (why := await self._hangs_anyway(hit, survey)):
+                return TurnOutcome("gave-up", why)
         if not judgement.kept:
             await self._probe.apply([backward(hit.change)])
             return await self._rejected(hit, judgement.why)
@@ -191,6 +202,25 @@ class _Turn:
         if not judgement.finished:
             return TurnOutcome("continue")
         return TurnOutcome("finished", await self._summary(hit, judgement))
+
+    async def _ordinary_run(self, how: str, seconds: float) -> Ordinary:
+        text = f"running `{self._probe.command or DEFAULT_CHECK}` {how}"
+        await self._work.log.append(Progressed(step="confirm", text=text))
+        return await ordinary_run(self._work.sandbox, self._probe, seconds)
+
+    async def _hangs_anyway(self, hit: Hit, survey: Survey) -> str:
+        """Why no edit can be confirmed, where the check command ends without this one no more than with it."""
+        await self._probe.apply([backward(hit.change)])
+        seconds = self._check_seconds(survey)
+        run = await self._ordinary_run("without the edit, since it did not end with it", seconds)
+        if run.exit_code is None:
+            return (
+                f"the check command `{self._probe.command}` did not end within {seconds:.0f} s, with an edit or "
+                "without; name one that ends with --check"
+            )
+        await self._probe.tidy(self._held())
+        await self._probe.apply([forward(hit.change)])
+        return ""
 
     async def _rejected(self, hit: Hit, why: str) -> TurnOutcome:
         if self._ledger.conclusion(self._number) is None:
