@@ -1,5 +1,6 @@
 """What happens to a task, told in lines. Pure: events in, lines out; a screen decides where they go."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -197,7 +198,12 @@ def _setting(name: str, setting: Setting) -> list[Line]:
 
 def receipt_lines(receipt: Receipt) -> list[Line]:
     """What was run on each side, and the verdict."""
-    lines = [check_line(run) for run in receipt.checks]
+    lines = [
+        line
+        for side in Side
+        if (runs := [run for run in receipt.checks if run.side is side])
+        for line in side_lines(runs)
+    ]
     style: Style = "good" if receipt.verdict.ready else "bad"
     lines.append(Line(f"{receipt.verdict}: {first_line(receipt.reason, 200)}", style))
     for label, tests in (
@@ -213,6 +219,18 @@ def receipt_lines(receipt: Receipt) -> list[Line]:
         touched = tuple(f"{change.path} {change.what}" for change in receipt.test_changes)
         lines.append(Line(f"  tests touched, which prove nothing: {names(touched)}", "warning"))
     return lines
+
+
+def side_lines(runs: Sequence[CheckRun]) -> list[Line]:
+    """The runs of one side: the first, and the repeats in one line of their own where they ended otherwise."""
+    first, *repeats = runs
+    lines = [check_line(first)]
+    if not repeats:
+        return lines
+    differing = [run for run in repeats if (run.exit_code, run.problem) != (first.exit_code, first.problem)]
+    if not differing:
+        return [Line(f"{lines[0].text}; the same in {len(repeats)} more", lines[0].style)]
+    return [*lines, *(Line(f"  again: {check_line(run).text}", "warning") for run in differing)]
 
 
 def check_line(run: CheckRun) -> Line:
