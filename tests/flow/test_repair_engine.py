@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,17 @@ async def test_a_test_that_lies_inside_the_server_does_not_survive_the_ordinary_
     assert log.notes("rejected")
     assert not log.notes("confirmed")
     assert await status(sandbox) == ""
+
+
+async def test_a_check_that_never_ends_ends_the_search(start: Start) -> None:
+    log = Log()
+    sandbox = await start(days=CODE, test_days=TESTS)
+    outcome = await to_the_end(work(sandbox, log, check="sleep 600"), replace(OPTIONS, check_seconds=2.0))
+    assert outcome.status == "gave-up"
+    assert "`sleep 600` did not end within" in outcome.text
+    assert "--check" in outcome.text
+    assert len(log.notes("found")) == 1
+    assert (await sandbox.read(f"{WORKSPACE}/days.py")).decode() == textwrap.dedent(CODE)
 
 
 async def test_progress_is_told_about_once_a_second(start: Start) -> None:

@@ -42,6 +42,7 @@ class RepairOptions:
 
     seconds: float | None = None  # wall time of all searches of an attempt together; None: what the task allows
     test_seconds: float = 4.0  # a test that runs longer than this counts as failing
+    check_seconds: float = 60.0  # what the check command may take beyond ten times its tests' own time
 
 
 class RepairEngine:
@@ -257,7 +258,7 @@ class _Turn:
     def _check_seconds(self, survey: Survey) -> float:
         usual = sum(seconds for _, seconds in survey.passing) * max(1.0, survey.tests / max(1, len(survey.passing)))
         until_deadline = self._work.deadline - asyncio.get_running_loop().time()
-        return max(1.0, min(60 + 10 * usual, until_deadline))
+        return max(1.0, min(self._options.check_seconds + 10 * usual, until_deadline))
 
     def _progress(self, step: str, what: str) -> Callable[[Progress], Awaitable[None]]:
         async def tell(progress: Progress) -> None:
