@@ -181,6 +181,29 @@ async def test_a_message_goes_on_on_the_same_branch_and_pull_request(tmp_path: P
         assert len(git(repository, "branch", "--list", "pullwright/*").splitlines()) == 1
 
 
+async def test_work_in_progress_is_left_for_the_next_worker(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository", PYTHON)
+    slow = '[[step]]\n[[step.call]]\ntool = "exec_command"\narguments = { cmd = "sleep 2" }\n'
+    script = patched(FIX) + slow + FINISH
+    async with ModelServer(Scenario.parse(script)) as server, a_platform(tmp_path, server) as platform:
+        task = await desk.submit(platform, an_order(repository, models=("openai:scripted",)))
+
+        async def in_its_second_turn() -> bool:
+            events = await platform.record.task_events(task.id)
+            return sum(recorded.event.kind == "tool-called" for recorded in events) == 2
+
+        await asyncio.wait_for(work(platform, until=in_its_second_turn), 60)
+        left = await platform.record.task(task.id)
+        assert not left.state.final, left.reason
+        assert not left.attempts[0].state.final, left.attempts[0].reason
+        task = await finished(platform, task)
+        assert task.state is State.DONE, task.reason
+        events = [recorded.event for recorded in await platform.record.events(task.attempts[0].id)]
+        returned = [event for event in events if event.kind == "tool-returned"]
+        assert [event.interrupted for event in returned] == [False, True, False, False]
+        assert sum(event.kind == "model-said" for event in events) == 4
+
+
 async def test_a_question_is_answered_and_nothing_is_changed(tmp_path: Path) -> None:
     repository = a_repository(tmp_path / "repository", PYTHON)
     script = """

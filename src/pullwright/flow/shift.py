@@ -26,10 +26,12 @@ class Shift:
     platform: Platform
     workspaces: Workspaces
     stops: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    _jobs: set[asyncio.Future[Any]] = field(default_factory=set)
 
     async def unless_stopped(self, task: str, work: Coroutine[Any, Any, T]) -> T:
         """The result of the work; raises `StoppedByPerson`, the work being cancelled, once somebody asks to stop."""
         job = asyncio.ensure_future(work)
+        self._jobs.add(job)
         stop = asyncio.ensure_future(self.stops[task].wait())
         try:
             await asyncio.wait({job, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -37,10 +39,19 @@ class Shift:
                 return job.result()
             raise StoppedByPerson
         finally:
+            self._jobs.discard(job)
             stop.cancel()
             if not job.done():
                 job.cancel()
                 await asyncio.gather(job, return_exceptions=True)
+
+    async def end(self) -> None:
+        """Leave every step where it is for the next worker: none may take the end of its machine for a failure."""
+        jobs = list(self._jobs)
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        await self.workspaces.close()
 
     def tell(self, log: str) -> Tell:
         """Where progress of a task or an attempt is written down."""

@@ -79,7 +79,7 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     finally:
         for job in running.values():
             job.cancel()
-        await shift.workspaces.close()
+        await shift.end()
         DBOS.destroy(destroy_registry=True)
         # dbos made its own thread pool the loop's, and has just shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
