@@ -193,6 +193,9 @@ async def test_work_in_progress_is_left_for_the_next_worker(tmp_path: Path) -> N
             return sum(recorded.event.kind == "tool-called" for recorded in events) == 2
 
         await asyncio.wait_for(work(platform, until=in_its_second_turn), 60)
+        before = await platform.record.task_events(task.id)
+        await asyncio.sleep(1)
+        assert await platform.record.task_events(task.id) == before, "somebody still works on it"
         left = await platform.record.task(task.id)
         assert not left.state.final, left.reason
         assert not left.attempts[0].state.final, left.attempts[0].reason
