@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from pullwright.domain.limits import AttemptLimits
     from pullwright.flow.desk import Order
 
 
@@ -65,19 +66,10 @@ def run(
         )
     if not task.strip():
         raise UsageError("the task is empty: say what is to be done")
-    from pullwright.domain.limits import AttemptLimits
+    if attempts is not None and attempts < 1:
+        raise UsageError(f"--attempts takes a number above 0, not {attempts}")
     from pullwright.flow.desk import Order
 
-    for name, value in (
-        ("--max-cost", max_cost),
-        ("--max-minutes", max_minutes),
-        ("--search-seconds", search_seconds),
-        ("--attempts", attempts),
-    ):
-        if value is not None and not value > 0:
-            raise UsageError(f"{name} takes a number above 0, not {value}")
-    given = {"cost": max_cost, "minutes": max_minutes, "search": search_seconds}
-    limits = {name: value for name, value in given.items() if value is not None}
     order = Order(
         prompt=task,
         repository=repo,
@@ -90,9 +82,20 @@ def run(
         check=check,
         setup=setup,
         ask=ask,
-        limits=AttemptLimits.model_validate(limits),
+        limits=_limits(max_cost, max_minutes, search_seconds),
     )
     return asyncio.run(_run(order, background=background, json=json))
+
+
+def _limits(cost: float | None, minutes: float | None, search: float | None) -> AttemptLimits:
+    """The attempts' budget: what was said, and what holds by default."""
+    from pullwright.domain.limits import AttemptLimits
+
+    said = {"cost": ("--max-cost", cost), "minutes": ("--max-minutes", minutes), "search": ("--search-seconds", search)}
+    for option, value in said.values():
+        if value is not None and not value > 0:
+            raise UsageError(f"{option} takes a number above 0, not {value}")
+    return AttemptLimits.model_validate({name: value for name, (_, value) in said.items() if value is not None})
 
 
 async def _run(order: Order, *, background: bool, json: bool) -> int:
