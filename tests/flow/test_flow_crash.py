@@ -26,6 +26,7 @@ from pullwright.testing.scenario import Scenario
 
 DRIVER = Path(__file__).with_name("faulty_run.py")
 SECONDS = 120
+SLICES = 10  # of all points, so that two workers share them
 
 SCENARIO = '''
 [[step]]
@@ -195,11 +196,12 @@ async def test_disk_full_on_the_way(
 
 @pytest.mark.long
 @pytest.mark.parametrize("act", ["kill", "full"])
+@pytest.mark.parametrize("slice_", range(SLICES))
 async def test_struck_at_every_point(
-    act: str, undisturbed: tuple[Ended, list[str], ModelServer], tmp_path: Path
+    slice_: int, act: str, undisturbed: tuple[Ended, list[str], ModelServer], tmp_path: Path
 ) -> None:
     expected, points, plain = undisturbed
-    for number in range(1, len(points) + 1):
+    for number in range(1 + slice_, len(points) + 1, SLICES):
         place = tmp_path / str(number)
         place.mkdir()
         await struck(expected, points, plain, number, act, place)
