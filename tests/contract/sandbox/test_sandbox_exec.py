@@ -296,9 +296,10 @@ async def test_an_open_command_ends_at_its_timeout(start: Start) -> None:
 
 async def test_a_terminal_is_one(start: Start) -> None:
     script = (
-        "trap 'echo int' INT; test -t 0 && test -t 1 && tty; read line; stty size; echo said $line; sleep 9; echo on"
+        "trap 'echo int; on=1' INT; test -t 0 && test -t 1 && tty; read line; stty size; echo said $line; "
+        'while [ -z "$on" ]; do sleep 0.1; done; echo on'
     )
-    process = await (await start()).open(ExecRequest(argv=("bash", "-c", script)), pty=True)
+    process = await (await start()).open(ExecRequest(argv=("sh", "-c", script)), pty=True)
     await process.resize(40, 100)
     await process.send(b"hello\n")
     seen, interrupted = b"", False
