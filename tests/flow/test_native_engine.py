@@ -26,7 +26,7 @@ from pullwright.domain.transcript import (
     TurnEnded,
 )
 from pullwright.domain.value import now
-from pullwright.engines.base import TurnOutcome, Work
+from pullwright.engines.base import Piece, TurnOutcome, Work
 from pullwright.engines.native.edit import apply_patch
 from pullwright.engines.native.engine import NativeEngine
 from pullwright.engines.native.patch import PatchError
@@ -91,7 +91,7 @@ class House:
     attempt: Attempt
     sandboxes: Sandboxes
     files: dict[str, str]
-    revealed: list[str] = field(default_factory=list)
+    revealed: list[Piece] = field(default_factory=list)
     started: list[Sandbox] = field(default_factory=list)
     models: list[OpenAICompatible] = field(default_factory=list)
 
@@ -227,7 +227,7 @@ async def test_it_looks_edits_checks_and_finishes(house_of: MakeHouse, api: Lite
     assert patched.output.text == "Done. Changed:\nM calc.py"
     assert third.output.text.startswith("Exit code: 0")
     assert finished.output.text == "Finished."
-    assert "".join(house.revealed) == "I look at the failing test first."
+    assert "".join(piece.text for piece in house.revealed) == "I look at the failing test first."
     assert [one.status for one in server.served] == [200] * 4
     attempt = await house.record.attempt(house.attempt.id)
     assert attempt.usage.requests == 4

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from pullwright.cli.story import Activity, Line, Story
 from pullwright.cli.words import clock, cut, duration, first_line
+from pullwright.engines.base import Piece
 
 _STYLES = {"plain": "", "dim": "dim", "good": "green", "bad": "red", "warning": "yellow", "head": "bold"}
 _PLAIN_SECONDS = 10.0  # how often a pipe hears about the progress of a long step
@@ -45,9 +46,9 @@ class Screen:
         """What is going on before there is a task: it moves on a terminal and is left out elsewhere."""
         self._step = first_line(text)
 
-    def reveal(self, log: str, text: str) -> None:
+    def reveal(self, log: str, piece: Piece) -> None:
         """Text as a model writes it: its last line moves along on a terminal."""
-        self._revealed[log] = (self._revealed.get(log, "") + text)[-400:]
+        self._revealed[log] = (self._revealed.get(log, "") + piece.text)[-400:]
 
     def follow(self, story: Story) -> None:
         """Let the lines that move be this story's."""

@@ -9,7 +9,8 @@ PullwrightError
 ├── ConfigurationError (ValueError)   the platform's own settings are wrong
 │   └── ModelUnavailable              no model is configured, or its key, name or address is wrong
 ├── ModelFailed (RuntimeError)        a model's provider kept failing
-│   └── ContextOverflow               the conversation is longer than the model takes
+│   ├── ContextOverflow               the conversation is longer than the model takes
+│   └── ModelPaused                   it is rate-limited or out for a while; `until` says when to ask again
 ├── MachineError (RuntimeError)       this machine cannot do it
 │   ├── SandboxUnavailable            namespaces, bubblewrap or the launcher are missing or forbidden
 │   ├── DataDirectoryError            the data directory is not writable, full, or of a newer version
@@ -22,6 +23,8 @@ PullwrightError
 ├── ForgeError (RuntimeError)         the forge refused or could not be reached
 └── IllegalMove (ValueError)          a state cannot follow another
 """
+
+from datetime import datetime
 
 
 class PullwrightError(Exception):
@@ -62,6 +65,17 @@ class ModelFailed(PullwrightError, RuntimeError):
 
 class ContextOverflow(ModelFailed):
     """The conversation is longer than the model takes."""
+
+
+class ModelPaused(ModelFailed):
+    """A model's provider asks to wait, or is out, for longer than a turn waits.
+
+    `until` is when it is worth asking again.
+    """
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class MachineError(PullwrightError, RuntimeError):

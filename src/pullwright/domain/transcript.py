@@ -25,6 +25,13 @@ class Output(Value):
     blob: str | None = Field(None, description="Blob id of the whole where `text` is not all.")
 
 
+class Picture(Value):
+    """An image that a model is shown."""
+
+    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
+    blob: str = Field(description="Blob id of its bytes.")
+
+
 class Moved(Value):
     """The task or attempt moved to another state."""
 
@@ -103,6 +110,8 @@ class ModelSaid(Value):
     turn: int
     response: Output = Field(description="JSON as the engine's model layer reads it back.")
     text: str = Field("", description="What the model said in words.")
+    reasoning: str = Field("", description="What it told of its reasoning, where the provider shows it.")
+    model: str | None = Field(None, description="Who answered, `PROVIDER:NAME`; a fallback may have.")
     usage: Usage
     time_to_first_token: float | None = Field(description="Seconds from request to first piece.")
     seconds: float
@@ -118,6 +127,13 @@ class ToolCalled(Value):
     arguments: dict[str, Any]
 
 
+class PlanStep(Value):
+    """One step of an engine's plan."""
+
+    text: str
+    status: Literal["pending", "in-progress", "done"] = "pending"
+
+
 class ToolReturned(Value):
     """What a tool call gave."""
 
@@ -127,7 +143,60 @@ class ToolReturned(Value):
     output: Output
     failed: bool = False
     interrupted: bool = Field(False, description="The call was in flight when the worker ended; it was not run again.")
+    pictures: tuple[Picture, ...] = ()
     seconds: float
+
+
+class PlanMade(Value):
+    """The engine's plan, whole; the last one counts."""
+
+    kind: Literal["plan-made"] = "plan-made"
+    turn: int
+    steps: tuple[PlanStep, ...]
+
+
+class QuestionAsked(Value):
+    """The engine needs a person: the attempt waits, without a sandbox, for a `PersonSaid`."""
+
+    kind: Literal["question-asked"] = "question-asked"
+    turn: int
+    call: str = Field(description="The tool call that the answer is returned to.")
+    text: str
+    choices: tuple[str, ...] = Field((), description="Answers that the engine offers; any other is as good.")
+
+
+class Compacted(Value):
+    """What came before was put into a summary, since the conversation neared the model's limit."""
+
+    kind: Literal["compacted"] = "compacted"
+    turn: int = Field(description="The turn that is asked with the summary first.")
+    through: int = Field(description="The last turn that the summary stands for.")
+    summary: Output
+    tokens_before: int
+    tokens_after: int
+    usage: Usage = Field(Usage(), description="What making the summary cost.")
+
+
+class CompactionUndone(Value):
+    """A person wants the conversation whole again; the summary of that number is left out from now on."""
+
+    kind: Literal["compaction-undone"] = "compaction-undone"
+    number: int = Field(description="The number of the `Compacted` event.")
+
+
+class Rewound(Value):
+    """A person took conversation and files back: whatever came after that turn no longer counts."""
+
+    kind: Literal["rewound"] = "rewound"
+    turn: int = Field(ge=0, description="The last turn that counts; 0: none.")
+
+
+class Forked(Value):
+    """The attempt goes on from another attempt's turn: conversation and files up to it are that attempt's."""
+
+    kind: Literal["forked"] = "forked"
+    attempt: str
+    turn: int = Field(ge=0)
 
 
 class EngineNoted(Value):
@@ -154,8 +223,11 @@ class TurnEnded(Value):
 
     kind: Literal["turn-ended"] = "turn-ended"
     turn: int
-    status: Literal["continue", "finished", "refused", "gave-up"]
+    status: Literal["continue", "waiting", "finished", "refused", "gave-up"]
     text: str = ""
+    until: datetime | None = Field(
+        None, description="`waiting`: when the work goes on by itself; None: once a person has said something."
+    )
 
 
 class ChangeTaken(Value):
@@ -212,6 +284,12 @@ Event = Annotated[
     | ModelSaid
     | ToolCalled
     | ToolReturned
+    | PlanMade
+    | QuestionAsked
+    | Compacted
+    | CompactionUndone
+    | Rewound
+    | Forked
     | EngineNoted
     | Checkpointed
     | TurnEnded

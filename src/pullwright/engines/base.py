@@ -7,6 +7,7 @@ checkpoint after each, and stops at the first outcome that is final.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from pullwright.domain.environment import Environment
@@ -36,6 +37,15 @@ class AttemptLog(Protocol):
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A piece of what is being said or printed right now, for a live screen; never kept."""
+
+    kind: Literal["text", "reasoning", "output"]
+    text: str
+    call: str | None = None  # the tool call that prints it
+
+
+@dataclass(frozen=True)
 class Work:
     """What an engine is given for one turn."""
 
@@ -45,15 +55,16 @@ class Work:
     sandbox: Sandbox  # at the last checkpoint
     log: AttemptLog
     deadline: float  # the event loop's clock, in seconds, by which the attempt must end
-    reveal: Callable[[str], None] = lambda _: None  # streamed text of a turn, for a live screen; never kept
+    reveal: Callable[[Piece], None] = lambda _: None
 
 
 @dataclass(frozen=True)
 class TurnOutcome:
-    """How a turn ended: `continue`, or one of the final three."""
+    """How a turn ended: `continue`, `waiting`, or one of the final three."""
 
-    status: Literal["continue", "finished", "refused", "gave-up"]
-    text: str = ""  # finished: a summary for the reviewer; refused, gave-up: the reason
+    status: Literal["continue", "waiting", "finished", "refused", "gave-up"]
+    text: str = ""  # finished: a summary for the reviewer; refused, gave-up: the reason; waiting: what for
+    until: datetime | None = None  # waiting: when it goes on by itself; None: once a person has said something
 
 
 class Engine(Protocol):

@@ -18,7 +18,7 @@ from pullwright.review.receipt import commit_message
 from pullwright.review.verify import Bench, verify
 from pullwright.sandbox.base import Sandbox
 
-Status = Literal["continue", "finished", "refused", "gave-up"]
+Status = Literal["continue", "waiting", "finished", "refused", "gave-up"]
 
 CHECK_SECONDS = 600.0  # of one run of the check command
 LOST_SANDBOXES = 2  # one may be bad luck; the second within an attempt ends it
@@ -79,7 +79,7 @@ async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sand
         sandbox=sandbox,
         log=await platform.record.log(attempt.id),
         deadline=asyncio.get_running_loop().time() + left,
-        reveal=lambda text: platform.reveal(attempt.id, text),
+        reveal=lambda piece: platform.reveal(attempt.id, piece),
     )
     try:
         async with asyncio.timeout(left):

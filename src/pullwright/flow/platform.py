@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from pullwright.domain.task import RepositoryRef
-from pullwright.engines.base import EngineFactory
+from pullwright.engines.base import EngineFactory, Piece
 from pullwright.forge.base import Forge
 from pullwright.repos.mirror import Repositories
 from pullwright.sandbox.base import Bind, Sandboxes
@@ -26,4 +26,4 @@ class Platform:
     check_model: Callable[[str], Awaitable[None]]  # raises where its key, name or address is wrong
     tools: tuple[Bind, ...] = ()  # host programs shown in every sandbox
     variables: Mapping[str, str] = field(default_factory=dict)  # of every sandbox
-    reveal: Callable[[str, str], None] = lambda _attempt, _text: None  # streamed text, for a live screen
+    reveal: Callable[[str, Piece], None] = lambda _attempt, _piece: None  # for a live screen

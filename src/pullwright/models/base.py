@@ -31,6 +31,14 @@ class Replied:
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture for the model."""
+
+    media_type: str  # `image/png` and the like
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Returned:
     """What a tool call of the reply before gave."""
 
@@ -38,6 +46,7 @@ class Returned:
     name: str
     text: str
     failed: bool = False
+    images: tuple[Image, ...] = ()
 
 
 Item = Said | Replied | Returned
@@ -68,6 +77,7 @@ class Words:
 
     text: str
     calls: tuple[ToolCall, ...]
+    reasoning: str = ""
     finish: Literal["stop", "length", "filtered"] = "stop"
 
 
@@ -77,6 +87,7 @@ class Reply:
 
     message: bytes  # JSON, as `Model.words` and `Replied` take it
     words: Words
+    model: str  # `PROVIDER:NAME` of who answered
     usage: Usage
     time_to_first_token: float | None  # seconds
     seconds: float
@@ -96,6 +107,7 @@ class Listener:
 
     before: Callable[[bytes], Awaitable[None]] = _no_bytes  # the exact body, before it is sent for the first time
     reveal: Callable[[str], None] = lambda _: None  # text as it comes; after a broken stream it begins anew
+    reveal_reasoning: Callable[[str], None] = lambda _: None  # likewise
     waits: Callable[[str], Awaitable[None]] = _no_text  # why the next try has to wait
 
 
@@ -115,11 +127,25 @@ class Model(Protocol):
         """Whether a price is known, so that costs can be told and capped."""
         ...
 
+    def cost(self, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
+        """US dollars that so many tokens cost; None where the price is not known. For reserving before a call."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that question and answer may have together; None where it is not known."""
+        ...
+
+    def sees(self) -> bool:
+        """Whether it can be shown images."""
+        ...
+
     async def ask(self, question: Question, listener: Listener) -> Reply:
         """One turn. Passing faults are tried again here and nowhere else.
 
         Raises `ModelUnavailable` where trying again cannot help before a person does something, `ContextOverflow`
-        where the question is too long, and `ModelFailed` where the provider kept failing.
+        where the question is too long, `ModelPaused` where the provider asks to wait, or is out, for longer than a turn
+        waits, and `ModelFailed` where it answers with what cannot be used.
         """
         ...
 

@@ -77,9 +77,19 @@ class OpenAICompatible:
 
     def priced(self) -> bool:
         """Whether a price is known."""
-        return self._cost(input_tokens=1, cached_tokens=0, output_tokens=1) is not None
+        return self.cost(input_tokens=1, cached_tokens=0, output_tokens=1) is not None
 
-    def _cost(self, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
+    @property
+    def window(self) -> int | None:
+        """Tokens that question and answer may have together; None where it is not known."""
+        return None
+
+    def sees(self) -> bool:
+        """Whether it can be shown images."""
+        return True
+
+    def cost(self, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
+        """US dollars that so many tokens cost; None where the price is not known."""
         where = self._target
         return cost(
             where.name,
@@ -188,7 +198,8 @@ class OpenAICompatible:
         return Reply(
             message=_RESPONSE.dump_json(response),
             words=_words(response),
-            usage=Usage(requests=1, **counts, cost=self._cost(**counts)),
+            model=self._target.full_name,
+            usage=Usage(requests=1, **counts, cost=self.cost(**counts)),
             time_to_first_token=first,
             seconds=seconds,
         )
@@ -260,4 +271,4 @@ def _words(response: ModelResponse) -> Words:
         finish = "length"
     elif response.finish_reason == "content_filter":
         finish = "filtered"
-    return Words("\n\n".join(text for text in texts if text), tuple(calls), finish)
+    return Words("\n\n".join(text for text in texts if text), tuple(calls), finish=finish)

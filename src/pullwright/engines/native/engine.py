@@ -15,7 +15,7 @@ from pullwright.domain.transcript import (
     ToolCalled,
     ToolReturned,
 )
-from pullwright.engines.base import TurnOutcome, Work
+from pullwright.engines.base import Piece, TurnOutcome, Work
 from pullwright.engines.native import conversation, tools
 from pullwright.engines.native.conversation import INTERRUPTED, Turn
 from pullwright.engines.native.prompt import Opening, opening
@@ -72,13 +72,17 @@ class NativeEngine:
         async def waits(why: str) -> None:
             await work.log.append(Noticed(text=why, level="warning"))
 
-        reply = await self._model.ask(question, Listener(before, work.reveal, waits))
+        reply = await self._model.ask(
+            question, Listener(before, lambda text: work.reveal(Piece("text", text)), waits=waits)
+        )
         response = await work.log.output(reply.message, inline=_RESPONSE_INLINE)
         await work.log.append(
             ModelSaid(
                 turn=number,
                 response=response,
                 text=reply.words.text,
+                reasoning=reply.words.reasoning,
+                model=reply.model,
                 usage=reply.usage,
                 time_to_first_token=reply.time_to_first_token,
                 seconds=reply.seconds,
