@@ -1,4 +1,4 @@
-"""The scripted model server as any client sees it: plain HTTP, both interfaces, streaming and not."""
+"""The scripted model server as any client sees it: plain HTTP, every interface, streaming and not."""
 
 import asyncio
 import json
@@ -10,12 +10,13 @@ import httpx
 import pytest
 
 from pullwright.domain.errors import UsageError
-from pullwright.testing.model_server import ModelServer
-from pullwright.testing.scenario import Scenario, position
+from pullwright.testing.model_server import SUMMARY, ModelServer
+from pullwright.testing.scenario import Conversation, Scenario, Turn, position
 
 SCENARIO = """
 [[step]]
 text = "Let me look."
+think = "Where?"
 [[step.call]]
 tool = "exec_command"
 arguments = { cmd = "ls" }
@@ -35,6 +36,14 @@ def chat(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"model": "scripted", "messages": [{"role": "user", "content": "go"}, *messages], **more}
 
 
+def messages(*said: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return chat(*said, max_tokens=100, **more)
+
+
+PATHS = {"responses": "/responses", "chat": "/chat/completions", "anthropic": "/messages"}
+BODIES = {"responses": responses, "chat": chat, "anthropic": messages}
+
+
 async def post(server: ModelServer, path: str, body: dict[str, Any]) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as client:
         return await client.post(server.url + path, json=body)
@@ -49,8 +58,8 @@ async def test_responses_streamed_say_what_the_whole_says() -> None:
     async with ModelServer(Scenario.parse(SCENARIO)) as server:
         whole = (await post(server, "/responses", responses())).json()
         events = sse(await post(server, "/responses", responses(stream=True)))
-    assert [item["type"] for item in whole["output"]] == ["message", "function_call", "function_call"]
-    assert whole["output"][2]["arguments"] == "{broken"
+    assert [item["type"] for item in whole["output"]] == ["reasoning", "message", "function_call", "function_call"]
+    assert whole["output"][3]["arguments"] == "{broken"
     assert events[-1]["response"]["output"] == whole["output"]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     text = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
@@ -72,33 +81,76 @@ async def test_chat_streamed_says_what_the_whole_says() -> None:
     assert sse(streamed)[-1]["usage"]["completion_tokens"] > 0
 
 
-@pytest.mark.parametrize("api", ["responses", "chat"])
-async def test_the_step_follows_from_the_conversation(api: str) -> None:
-    async def text_after(server: ModelServer, result: str) -> str:
-        if api == "responses":
-            said: list[dict[str, Any]] = [
-                {"type": "message", "role": "assistant", "content": []},
-                {"type": "function_call", "call_id": "call_0_0", "name": "exec_command", "arguments": "{}"},
-                {"type": "function_call_output", "call_id": "call_0_0", "output": result},
-            ]
-            return str((await post(server, "/responses", responses(*said))).json()["output"][0]["content"][0]["text"])
-        said = [
-            {"role": "assistant", "content": None, "tool_calls": []},
-            {"role": "tool", "tool_call_id": "call_0_0", "content": result},
-        ]
-        body = (await post(server, "/chat/completions", chat(*said))).json()
-        return str(body["choices"][0]["message"]["content"])
-
+async def test_anthropic_streamed_says_what_the_whole_says() -> None:
     async with ModelServer(Scenario.parse(SCENARIO)) as server:
-        assert await text_after(server, "a file") == "All is well."
-        assert await text_after(server, "Interrupted: it was lost") == "Let me look."
-        assert await text_after(server, "a file") == "All is well."
+        whole = (await post(server, "/messages", messages())).json()
+        events = sse(await post(server, "/messages", messages(stream=True)))
+    assert [block["type"] for block in whole["content"]] == ["thinking", "text", "tool_use", "tool_use"]
+    assert (whole["content"][2]["input"], whole["stop_reason"]) == ({"cmd": "ls"}, "tool_use")
+    deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+    assert "".join(delta.get("text", "") for delta in deltas) == whole["content"][1]["text"] == "Let me look."
+    assert "".join(delta.get("partial_json", "") for delta in deltas) == '{"cmd": "ls"}{broken'
+    assert [events[0]["type"], events[-1]["type"]] == ["message_start", "message_stop"]
+    assert events[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+def a_turn(api: str, result: str, step: int) -> list[dict[str, Any]]:
+    call = f"call_0_s{step}_0"
+    if api == "responses":
+        return [
+            {"type": "message", "role": "assistant", "content": []},
+            {"type": "function_call", "call_id": call, "name": "exec_command", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": call, "output": result},
+        ]
+    if api == "chat":
+        return [
+            {"role": "assistant", "content": None, "tool_calls": [{"id": call}]},
+            {"role": "tool", "tool_call_id": call, "content": result},
+        ]
+    return [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": call, "name": "exec_command", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call, "content": result}]},
+    ]
+
+
+@pytest.mark.parametrize("api", PATHS)
+async def test_the_step_follows_from_the_conversation(api: str) -> None:
+    async with ModelServer(Scenario.parse(SCENARIO)) as server:
+
+        async def text_after(result: str) -> str:
+            body = (await post(server, PATHS[api], BODIES[api](*a_turn(api, result, 0)))).text
+            return "end" if "All is well." in body else "begin" if "Let me look." in body else body
+
+        assert await text_after("a file") == "end"
+        assert await text_after("Interrupted: it was lost") == "begin"
+        assert await text_after("a file") == "end"
         assert [server.answered(0), server.answered(1)] == [1, 2]
 
 
+@pytest.mark.parametrize("api", PATHS)
+async def test_the_place_is_kept_where_the_conversation_was_summarised(api: str) -> None:
+    script = "\n".join(f'[[step]]\ntext = "no. {n}"\n[[step.call]]\ntool = "t"' for n in range(9))
+    summary = '[summary]\nwhen = "Write a summary"\ntext = "It went well."\n'
+    async with ModelServer(Scenario.parse(summary + script)) as server:
+
+        async def said(*items: dict[str, Any]) -> str:
+            return (await post(server, PATHS[api], BODIES[api](*items))).text
+
+        user = {"role": "user", "content": "Write a summary"}
+        assert "It went well. [step 4]" in await said(*a_turn(api, "ok", 3), *a_turn(api, "ok", 4), user)
+        assert "no. 5" in await said({"role": "user", "content": "So far: It went well. [step 4]"})
+        marked = {"role": "user", "content": "So far: It went well. [step 4]"}
+        assert "no. 7" in await said(marked, *a_turn(api, "ok", 6))
+        assert "no. 6" in await said(marked, *a_turn(api, "see [step 8]", 5))  # a tool may print anything
+    assert [one.step for one in server.served] == [SUMMARY, 5, 7, 6]
+
+
 def test_turns_with_an_interrupted_result_do_not_count() -> None:
-    assert position([]) == 0
-    assert position([["ok"], [], ["ok", "interrupted: x"]]) == 2
+    assert position(Conversation()) == 0
+    lost = Turn(["call_7_s9_0"], ["ok", "interrupted: x"])
+    assert position(Conversation([Turn(results=["ok"]), Turn(), lost])) == 2
+    assert position(Conversation([Turn(["call_1_s5_0", "call_1_s5_1"]), Turn(), lost])) == 7
+    assert position(Conversation([Turn(["theirs"])], said=["[step 3]", "done [step 11] so"])) == 13
 
 
 async def test_after_the_end_it_says_so_or_begins_again() -> None:
@@ -114,6 +166,8 @@ async def test_keys_names_and_paths_are_checked() -> None:
             assert [one["id"] for one in (await client.get(server.url + "/models")).json()["data"]] == ["scripted"]
             other = await client.post(server.url + "/responses", json={**responses(), "model": "other"})
             assert (other.status_code, other.json()["error"]["code"]) == (404, "model_not_found")
+            other = await client.post(server.url + "/messages", json={**messages(), "model": "other"})
+            assert (other.status_code, other.json()["error"]["type"]) == (404, "not_found_error")
             assert (await client.post(server.url + "/nowhere", json={})).status_code == 404
             assert (await client.post(server.url + "/responses", content=b"{")).status_code == 400
             assert (await client.post(server.url + "/responses", json={"model": "scripted"})).status_code == 400
@@ -137,8 +191,41 @@ async def test_faults_strike_as_often_as_told(kind: str, status: int, code: str 
         another = await post(server, "/responses", responses(prompt_cache_key="other"))
     assert [answer.status_code for answer in answers] == [status, status, 200]
     assert answers[0].json()["error"]["code"] == code
-    assert answers[0].headers.get("retry-after") == ("1.5" if kind == "rate-limit" else None)
+    assert answers[0].headers.get("retry-after") == ("1.5" if status != 400 and kind != "quota" else None)
     assert another.status_code == status  # another conversation meets the fault for itself
+
+
+async def test_a_fault_may_last_for_a_time() -> None:
+    fault = '[[step]]\nfault = { kind = "rate-limit", seconds = 0.6, retry_after = "left" }\ntext = "fine"'
+    async with ModelServer(Scenario.parse(fault)) as server:
+        limited = await post(server, "/responses", responses())
+        assert (limited.status_code, limited.headers["retry-after"]) == (429, "1")
+        await asyncio.sleep(1.0)  # as it was told to wait
+        assert (await post(server, "/responses", responses())).status_code == 200
+
+
+async def test_an_outage_strikes_every_step_by_the_clock() -> None:
+    outage = '[[outage]]\nkind = "overloaded"\nends = 60\nretry_after = "left"\ndate = true\n'
+    later = '[[outage]]\nkind = "server-error"\nbegins = 60\nends = 61\n'
+    async with (
+        ModelServer(Scenario.parse(outage + SCENARIO)) as out,
+        ModelServer(Scenario.parse(later + SCENARIO)) as up,
+    ):
+        refused = await post(out, "/messages", messages())
+        assert (refused.status_code, refused.json()["error"]["type"]) == (503, "overloaded_error")
+        assert refused.headers["retry-after"].endswith("GMT")
+        assert (await post(up, "/messages", messages())).status_code == 200
+
+
+@pytest.mark.parametrize("api", PATHS)
+async def test_a_request_beyond_the_window_overflows(api: str) -> None:
+    async with ModelServer(Scenario.parse("window = 200\n" + SCENARIO)) as server:
+        assert (await post(server, PATHS[api], BODIES[api]())).status_code == 200
+        long = await post(server, PATHS[api], BODIES[api](*a_turn(api, "x" * 900, 0)))
+        assert long.status_code == 400
+        assert ("too long" if api == "anthropic" else "context_length_exceeded") in long.text
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(server.url + "/models")).json()["data"][0]["max_model_len"] == 200
 
 
 @pytest.mark.parametrize("stream", [True, False])

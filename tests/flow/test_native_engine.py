@@ -330,7 +330,7 @@ arguments = { summary = "done" }
         again = await house.engine(server).turn(await house.work(sandbox), 1)
         assert again == TurnOutcome("continue")
         results = await house.results()
-        assert [(one.call, one.interrupted) for one in results[-2:]] == [("call_0_0", True), ("call_0_1", True)]
+        assert [(one.call, one.interrupted) for one in results[-2:]] == [("call_0_s0_0", True), ("call_0_s0_1", True)]
         listed = await sandbox.run(ExecRequest(argv=("ls", "/workspace")))
         assert b"done.txt" not in listed.stdout
         assert server.answered(0) == 1  # the finished model call was not paid for twice

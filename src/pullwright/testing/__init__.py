@@ -2,8 +2,11 @@
 
 - `model_server.py`: a scripted model behind real HTTP; `python -m pullwright.testing.model_server SCENARIO`.
 - `scenario.py`: what it says at each step, as a small readable file.
-- `model_wire.py`: the two wire formats that it speaks.
 - `http_server.py`: a small HTTP server on loopback, for the far sides below.
 - `git_server.py`: real bare repositories behind git's own HTTP backend, with faults on demand.
+- `model_wire.py`: what its wire formats share.
+- `model_wire_responses.py`: OpenAI's Responses.
+- `model_wire_chat.py`: OpenAI's Chat Completions.
+- `model_wire_anthropic.py`: Anthropic's Messages.
 - `faults.py`: faults at named points, for the tests that kill and fill.
 """
