@@ -8,6 +8,7 @@ from pathlib import Path
 from pullwright.domain.task import RepositoryRef
 from pullwright.engines.base import Engine
 from pullwright.engines.native.engine import NativeEngine
+from pullwright.engines.native.tools.toolbox import Toolbox
 from pullwright.engines.repair.engine import RepairEngine
 from pullwright.flow.platform import Platform
 from pullwright.forge.base import Forge
@@ -30,12 +31,13 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
     repositories = Repositories(settings.repositories, group=settings.sandbox_uid if root else None)
     models = Models(settings.model)
     sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
+    toolbox = Toolbox.standard()
 
     async def repair(_: str | None) -> Engine:
         return RepairEngine()
 
     async def native(model: str | None) -> Engine:
-        return NativeEngine(await models.open(model))
+        return NativeEngine(await models.open(model), toolbox)
 
     async def check_model(name: str) -> None:
         await (await models.open(name)).check()
@@ -56,6 +58,7 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
             tools=(Bind(_uv(), f"{TOOLS}/uv"),),
         )
     finally:
+        await toolbox.close()
         await models.close()
         await sandboxes.close()
         await record.close()

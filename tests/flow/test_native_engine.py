@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -227,7 +228,10 @@ async def test_it_looks_edits_checks_and_finishes(house_of: MakeHouse, api: Lite
     assert patched.output.text == "Done. Changed:\nM calc.py"
     assert third.output.text.startswith("Exit code: 0")
     assert finished.output.text == "Finished."
-    assert "".join(piece.text for piece in house.revealed) == "I look at the failing test first."
+    said = [piece.text for piece in house.revealed if piece.kind == "text"]
+    assert "".join(said) == "I look at the failing test first."
+    printed = [piece.text for piece in house.revealed if piece.kind == "output" and piece.call == "call_0_1"]
+    assert "".join(printed) == FILES["calc.py"]
     assert [one.status for one in server.served] == [200] * 4
     attempt = await house.record.attempt(house.attempt.id)
     assert attempt.usage.requests == 4
@@ -252,7 +256,8 @@ async def test_the_first_question_is_small_and_marks_what_the_repository_says(ho
     body = server.bodies[0]
     said = "\n".join(str(item["content"]) for item in body["input"])
     assert "Use plain words." in said
-    assert said.count("</instructions>") == 1  # the file cannot close its own fence
+    (mark,) = set(re.findall(r"<instructions-([0-9a-f]{6})>", said))
+    assert said.count(f"</instructions-{mark}>") == 1  # the file cannot close a fence that it does not know
     assert "docs/AGENTS.md" in said
     assert "Mend the failing test." in said
     assert CHECK.split("'")[0] in said
@@ -439,7 +444,7 @@ arguments = { summary = "enough" }
     results = await house.results()
     texts = [one.output.text for one in results]
     assert "not one JSON object" in texts[0]
-    assert "The tools are exec_command, apply_patch, finish" in texts[1]
+    assert "The tools are exec_command, write_stdin, apply_patch, finish" in texts[1]
     assert "cmd: Field required" in texts[2]
     assert "no file was changed" in texts[3]
     assert texts[4].startswith("Exit code: 126")
@@ -466,8 +471,8 @@ arguments = { summary = "done" }
     output = (await house.results())[0].output
     assert output.text.startswith("Exit code: 0\nWall time: ")
     assert "bytes left out" in output.text
-    assert output.text.endswith("20000\nthe end\n")
-    assert len(output.text) < 34 * 1024
+    assert re.search(r"20000\nthe end\n</data-[0-9a-f]{6}>$", output.text)
+    assert len(output.text) < 41 * 1000
     log = await house.record.log(house.attempt.id)
     assert b"\n12345\n" in await log.load(output)
     shown = [item["output"] for item in server.bodies[1]["input"] if item.get("type") == "function_call_output"]
@@ -552,7 +557,7 @@ async def test_a_question_is_answered_without_a_way_to_change_files(house_of: Ma
     async with ModelServer(Scenario.parse('[[step]]\ntext = "calc.py:2 subtracts."')) as server:
         outcome = await house.play(house.engine(server), await house.sandbox())
     assert outcome == TurnOutcome("finished", "calc.py:2 subtracts.")
-    assert [tool["name"] for tool in server.bodies[0]["tools"]] == ["exec_command", "finish"]
+    assert [tool["name"] for tool in server.bodies[0]["tools"]] == ["exec_command", "write_stdin", "finish"]
 
 
 async def test_instructions_over_the_limit_are_cut_and_it_is_said(house_of: MakeHouse) -> None:
@@ -592,7 +597,7 @@ async def test_patches_keep_modes_and_stay_inside(house_of: MakeHouse) -> None:
     await sandbox.run(ExecRequest(argv=("sh", "-c", prepare)))
 
     async def patch(*lines: str) -> str:
-        return await apply_patch(sandbox, "\n".join(["*** Begin Patch", *lines, "*** End Patch"]))
+        return (await apply_patch(sandbox, "\n".join(["*** Begin Patch", *lines, "*** End Patch"]))).text
 
     said = await patch(
         "*** Update File: run.sh", "*** Move to: bin/run", "-echo 1", "+echo 2",

@@ -3,6 +3,7 @@
 import base64
 import io
 import tarfile
+from dataclasses import dataclass
 
 from pullwright.engines.native.patch import Applied, PatchError, apply, parse, touched
 from pullwright.sandbox.base import ExecRequest, Sandbox
@@ -78,20 +79,28 @@ _REFUSED = {
 }
 
 
-async def apply_patch(sandbox: Sandbox, text: str) -> str:
+@dataclass(frozen=True)
+class Done:
+    """What came of a patch."""
+
+    text: str  # what changed, for the model
+    paths: tuple[str, ...]  # that changed
+
+
+async def apply_patch(sandbox: Sandbox, text: str) -> Done:
     """Apply a patch and say what changed. Raises `PatchError`; nothing has changed then."""
     operations = parse(text.encode("utf-8", "replace").decode())
     files, modes = await _read(sandbox, touched(operations))
     applied = apply(operations, files)
     if not applied.files:
-        return "The files are already as the patch would make them. Nothing changed."
+        return Done("The files are already as the patch would make them. Nothing changed.", ())
     await _write(sandbox, applied, modes)
     lines = ["Done. Changed:"]
     for path, content in sorted(applied.files.items()):
         letter = "D" if content is None else "M" if path in files else "A"
         lines.append(f"{letter} {path}" + (f" (from {applied.moved[path]})" if path in applied.moved else ""))
     lines += [f"Note: {note}." for note in applied.notes]
-    return "\n".join(lines)
+    return Done("\n".join(lines), tuple(sorted(applied.files)))
 
 
 async def _read(sandbox: Sandbox, paths: list[str]) -> tuple[dict[str, str], dict[str, int]]:

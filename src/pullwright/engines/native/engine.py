@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 from pullwright.domain.errors import ModelFailed, ModelUnavailable, UsageError
 from pullwright.domain.task import Mode, TaskRequest, Usage
@@ -16,10 +17,12 @@ from pullwright.domain.transcript import (
     ToolReturned,
 )
 from pullwright.engines.base import Piece, TurnOutcome, Work
-from pullwright.engines.native import conversation, tools
+from pullwright.engines.native import conversation
 from pullwright.engines.native.conversation import INTERRUPTED, Turn
 from pullwright.engines.native.prompt import Opening, opening
-from pullwright.engines.native.shell import SHOWN
+from pullwright.engines.native.tools.base import Context, Tool
+from pullwright.engines.native.tools.ending import FINISH
+from pullwright.engines.native.tools.toolbox import Toolbox, arguments_of
 from pullwright.models.base import Listener, Model, Question, Words
 
 _REQUEST_INLINE = 2 * 1024  # the rest of a request is in its blob: each repeats all that came before
@@ -29,8 +32,9 @@ _RESPONSE_INLINE = 64 * 1024  # read back at every later turn
 class NativeEngine:
     """An agent over any model."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, toolbox: Toolbox | None = None) -> None:
         self._model = model
+        self._toolbox = toolbox or Toolbox.standard()
 
     async def ready(self, request: TaskRequest) -> None:
         """Raise where the model cannot be asked, or a cap on cost could not be held."""
@@ -47,13 +51,15 @@ class NativeEngine:
         told = _noted(events) or await _open(work, number)
         talk = await conversation.read(work.log, events, number, self._model.words)
         if begun := talk.turns.get(number):
-            return await self._take_up(work, begun, talk)
+            return await self._take_up(work, begun, talk, told)
         if reason := _over(work, number, talk.usage):
             return TurnOutcome("gave-up", reason)
+        context = self._context(work, number, told)
+        offered = await self._toolbox.offered(context)
         question = Question(
             instructions=told.instructions,
             items=talk.items(told.messages, number),
-            tools=tools.offered(work.request.mode),
+            tools=tuple(tool.spec for tool in offered.values()),
             cache_key=work.attempt.id,
         )
         try:
@@ -62,7 +68,10 @@ class NativeEngine:
             return TurnOutcome("gave-up", str(error))
         if not words.calls:
             return _without_calls(work, words, talk.turns.get(number - 1), events)
-        return await self._act(work, number, words)
+        return await self._act(context, words, offered)
+
+    def _context(self, work: Work, number: int, told: Opening) -> Context:
+        return Context(work, number, sees=self._model.sees(), mark=told.mark)
 
     async def _ask(self, work: Work, number: int, question: Question) -> Words:
         async def before(body: bytes) -> None:
@@ -90,28 +99,37 @@ class NativeEngine:
         )
         return reply.words
 
-    async def _act(self, work: Work, number: int, words: Words) -> TurnOutcome:
+    async def _act(self, context: Context, words: Words, offered: Mapping[str, Tool]) -> TurnOutcome:
+        work, number = context.work, context.turn
         summary: str | None = None
         for call in words.calls:
-            arguments = tools.arguments_of(call)
+            arguments = arguments_of(call)
             shown = {"raw": call.arguments} if arguments is None else arguments
             await work.log.append(ToolCalled(turn=number, call=call.id, name=call.name, arguments=shown))
             started = time.monotonic()
-            result = await tools.run(work, call, arguments)
+            result = await self._toolbox.run(context, call, arguments, offered)
             seconds = time.monotonic() - started
-            output = await work.log.output(result.text.encode("utf-8", "replace"), inline=SHOWN)
+            output = await work.log.output(result.text.encode("utf-8", "replace"), inline=result.shown)
             await work.log.append(
-                ToolReturned(turn=number, call=call.id, output=output, failed=result.failed, seconds=seconds)
+                ToolReturned(
+                    turn=number,
+                    call=call.id,
+                    output=output,
+                    failed=result.failed,
+                    pictures=result.pictures,
+                    seconds=seconds,
+                )
             )
             summary = result.summary or summary
         return TurnOutcome("continue") if summary is None else TurnOutcome("finished", summary)
 
-    async def _take_up(self, work: Work, turn: Turn, talk: conversation.Conversation) -> TurnOutcome:
+    async def _take_up(self, work: Work, turn: Turn, talk: conversation.Conversation, told: Opening) -> TurnOutcome:
         """A turn whose answer is in the log: it is not asked, nor run, again."""
         if not turn.words.calls:
             return _without_calls(work, turn.words, talk.turns.get(turn.number - 1), await work.log.read())
-        if all(call.name == tools.FINISH for call in turn.words.calls):
-            return await self._act(work, turn.number, turn.words)  # it touches nothing outside the log
+        if all(call.name == FINISH for call in turn.words.calls):
+            context = self._context(work, turn.number, told)  # it touches nothing outside the log
+            return await self._act(context, turn.words, await self._toolbox.offered(context))
         output = await work.log.output(INTERRUPTED.encode())
         for call in turn.words.calls:
             known = turn.returned.get(call.id)
@@ -129,7 +147,7 @@ async def _open(work: Work, number: int) -> Opening:
     told = await opening(work)
     for notice in told.notices:
         await work.log.append(Noticed(text=notice, level="warning"))
-    data = {"instructions": told.instructions, "messages": list(told.messages)}
+    data = {"instructions": told.instructions, "messages": list(told.messages), "mark": told.mark}
     given = told.messages[0].split("\n")[0].rstrip(":") if told.messages[1:] else "The repository has no instructions"
     await work.log.append(EngineNoted(turn=number, topic="opening", text=given, data=data))
     return told
@@ -138,7 +156,8 @@ async def _open(work: Work, number: int) -> Opening:
 def _noted(events: list[Recorded]) -> Opening | None:
     for recorded in events:
         if isinstance(recorded.event, EngineNoted) and recorded.event.topic == "opening":
-            return Opening(recorded.event.data["instructions"], tuple(recorded.event.data["messages"]))
+            data = recorded.event.data
+            return Opening(data["instructions"], tuple(data["messages"]), mark=data.get("mark", ""))
     return None
 
 

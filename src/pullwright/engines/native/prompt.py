@@ -1,9 +1,11 @@
 """What the model is told first, and the repository's own instructions."""
 
+import secrets
 from dataclasses import dataclass
 
 from pullwright.domain.task import Mode
 from pullwright.engines.base import Work
+from pullwright.engines.native.tools.toolbox import fenced
 from pullwright.sandbox.base import ExecRequest
 
 INSTRUCTION_BYTES = 32 * 1024
@@ -61,6 +63,7 @@ class Opening:
 
     instructions: str
     messages: tuple[str, ...]
+    mark: str = ""  # sets data apart in this attempt; nobody outside can know it
     notices: tuple[str, ...] = ()  # what was cut, for people
 
 
@@ -69,20 +72,21 @@ async def opening(work: Work) -> Opening:
     result = await work.sandbox.run(
         ExecRequest(argv=("sh", "-c", _FIND, "sh", str(INSTRUCTION_BYTES)), timeout=30.0, output_limit=128 * 1024)
     )
-    found, notices = _instructions(result.stdout.decode(errors="replace"))
+    mark = secrets.token_hex(3)
+    found, notices = _instructions(result.stdout.decode(errors="replace"), mark)
     messages = [found] if found else []
     messages.append(_task(work))
-    return Opening(_ASK if work.request.mode is Mode.ASK else _CODE, tuple(messages), notices)
+    return Opening(_ASK if work.request.mode is Mode.ASK else _CODE, tuple(messages), mark, notices)
 
 
-def _instructions(output: str) -> tuple[str, tuple[str, ...]]:
+def _instructions(output: str, mark: str) -> tuple[str, tuple[str, ...]]:
     """The repository's instructions as a message, from what `_FIND` printed."""
     fields = output.split("\0")
     text, notices = "", []
     if fields[0] and len(fields) > 3:
         name, size, content, *fields = fields
         cut = len(content.encode()) < int(size) if size.strip().isdigit() else False
-        text = f"The repository's instructions, from {name}:\n\n<instructions>\n{_fenced(content)}\n</instructions>"
+        text = f"The repository's instructions, from {name}:\n\n{fenced(content.strip(), mark, 'instructions')}"
         if cut:
             notice = f"{name} is longer than {INSTRUCTION_BYTES // 1024} KiB; only its beginning was given to the model"
             notices.append(notice)
@@ -93,10 +97,6 @@ def _instructions(output: str) -> tuple[str, tuple[str, ...]]:
             f"\n\nInstructions for single folders, to be read before you change files below them: {', '.join(deeper)}"
         )
     return text.strip(), tuple(notices)
-
-
-def _fenced(content: str) -> str:
-    return content.strip().replace("</instructions", "<\\/instructions")
 
 
 def _task(work: Work) -> str:

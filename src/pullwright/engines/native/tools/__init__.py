@@ -1,0 +1,9 @@
+"""The tools that a model has.
+
+- `base.py`: what a tool is, what it is given and what it gives.
+- `toolbox.py`: the tools on offer, and what comes of a call to one of them.
+- `commands.py`: `exec_command` and `write_stdin`.
+- `sessions.py`: commands that are still running, by sandbox.
+- `patching.py`: `apply_patch`.
+- `ending.py`: `finish`.
+"""
