@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from pullwright.domain.commits import AUTHOR, BRANCH, CommitStyle, FollowUps, check_person, check_rule
 from pullwright.domain.errors import ConfigurationError
 
 _POSTGRES = ("postgresql+psycopg://", "postgresql://", "postgres://")
@@ -34,6 +35,49 @@ class ModelSettings(BaseModel):
         return any((self.name, self.base_url, self.api_key))
 
 
+class CommitSettings(BaseModel):
+    """How changes become commits and branches where a task says nothing else. People are written NAME <MAIL>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    author: str = Field(AUTHOR, description="`PULLWRIGHT_AUTHOR`: who commits are by.")
+    committer: str | None = Field(None, description="`PULLWRIGHT_COMMITTER`; None: the author.")
+    co_authors: Literal["person", "none"] | tuple[str, ...] = Field(
+        "person",
+        description="`PULLWRIGHT_CO_AUTHORS`: people, separated by commas; or `person`: who handed the task in, as "
+        "their git knows them, since they answer for it; or `none`.",
+    )
+    signing_key: str | None = Field(
+        None,
+        description="`PULLWRIGHT_SIGNING_KEY`: the file of an ssh key, or `gpg:` and a key's id; stays on the host.",
+    )
+    style: CommitStyle = Field(CommitStyle.SQUASH, description="`PULLWRIGHT_COMMITS`: `squash` or `keep`.")
+    follow_ups: FollowUps = Field(FollowUps.AMEND, description="`PULLWRIGHT_FOLLOW_UPS`: `amend` or `append`.")
+    branch: str = Field(
+        BRANCH,
+        description="`PULLWRIGHT_BRANCH`: a rule with `{task}` and, if wanted, `{slug}`, `{user}`, `{repository}`.",
+    )
+
+    @field_validator("author", "committer")
+    @classmethod
+    def _person(cls, value: str | None) -> str | None:
+        return value if value is None else check_person(value)
+
+    @field_validator("co_authors", mode="before")
+    @classmethod
+    def _people(cls, value: object) -> object:
+        if not isinstance(value, str) or value in ("person", "none"):
+            return value
+        return tuple(check_person(person) for person in value.split(",") if person.strip())
+
+    @field_validator("branch")
+    @classmethod
+    def _branch(cls, value: str) -> str:
+        if "{task}" not in value:
+            raise ValueError("it must hold {task}, or two tasks could want the same branch")
+        return check_rule(value)
+
+
 class Settings(BaseModel):
     """Everything that is decided outside the record."""
 
@@ -49,6 +93,7 @@ class Settings(BaseModel):
         description="`PULLWRIGHT_SANDBOX_UID`: who sandboxes run as where the platform itself runs as root.",
     )
     model: ModelSettings = ModelSettings()
+    commits: CommitSettings = CommitSettings()
 
     @field_validator("home")
     @classmethod
@@ -100,6 +145,7 @@ class Settings(BaseModel):
                 "api_key": env.get("PULLWRIGHT_MODEL_KEY") or env.get("OPENAI_API_KEY") or None,
                 "api": env.get("PULLWRIGHT_MODEL_API") or None,
             },
+            "commits": {name: env[variable] for variable, name in _COMMIT_VARIABLES.items() if env.get(variable)},
         }
         try:
             return cls.model_validate(chosen)
@@ -109,6 +155,15 @@ class Settings(BaseModel):
             raise ConfigurationError(f"{_VARIABLES.get(name, name)}: {first['msg']}.") from error
 
 
+_COMMIT_VARIABLES = {
+    "PULLWRIGHT_AUTHOR": "author",
+    "PULLWRIGHT_COMMITTER": "committer",
+    "PULLWRIGHT_CO_AUTHORS": "co_authors",
+    "PULLWRIGHT_SIGNING_KEY": "signing_key",
+    "PULLWRIGHT_COMMITS": "style",
+    "PULLWRIGHT_FOLLOW_UPS": "follow_ups",
+    "PULLWRIGHT_BRANCH": "branch",
+}
 _VARIABLES = {
     "home": "PULLWRIGHT_HOME",
     "database_url": "PULLWRIGHT_DATABASE_URL",
@@ -117,6 +172,7 @@ _VARIABLES = {
     "model.base_url": "PULLWRIGHT_MODEL_URL",
     "model.api_key": "PULLWRIGHT_MODEL_KEY",
     "model.api": "PULLWRIGHT_MODEL_API",
+    **{f"commits.{name}": variable for variable, name in _COMMIT_VARIABLES.items()},
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -32,6 +32,10 @@ def run(
     max_minutes: float | None = None,
     search_seconds: float | None = None,
     ask: bool = False,
+    branch: str | None = None,
+    author: str | None = None,
+    co_author: list[str] | None = None,
+    commits: Literal["squash", "keep"] | None = None,
     background: Annotated[bool, Parameter(name="--no-wait", negative=())] = False,
     json: bool = False,
 ) -> int:
@@ -56,6 +60,12 @@ def run(
         max_minutes: End an attempt after this many minutes.
         search_seconds: How long the repair engine searches for an edit, all its searches together.
         ask: Answer a question about the repository, changing nothing.
+        branch: The branch that the change is delivered on, or a rule for it with {task}, {slug}, {user} or {repository}
+            in it; pullwright/{task} if nothing else is configured.
+        author: Who the commits are by, NAME <MAIL>.
+        co_author: Who is named beside the author, NAME <MAIL>, or `none`; may be given more than once. The default is
+            you, as your git knows you: you answer for the task.
+        commits: squash: one commit for the whole change; keep: those that the agent makes.
         background: Hand it in and return; a worker in the background does it.
         json: Print the task as JSON on standard output.
     """
@@ -82,6 +92,10 @@ def run(
         check=check,
         setup=setup,
         ask=ask,
+        branch=branch,
+        author=author,
+        co_authors=tuple(co_author or ()),
+        commits=commits,
         limits=_limits(max_cost, max_minutes, search_seconds),
     )
     return asyncio.run(_run(order, background=background, json=json))

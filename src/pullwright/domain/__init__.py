@@ -7,6 +7,7 @@
 - `environment.py`: how a repository becomes a working machine.
 - `receipt.py`: test results, verdicts, the receipt of a verification.
 - `change.py`: what an attempt changed.
+- `commits.py`: how a change is written down in git: who, as how many commits, on which branch.
 - `transcript.py`: the typed events of the log.
 - `task.py`: tasks, attempts and the moves between their states.
 - `delivery.py`: a pull request on its way to a forge.

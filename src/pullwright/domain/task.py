@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from pullwright.domain.commits import CommitRules
 from pullwright.domain.errors import IllegalMove
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.receipt import Receipt
@@ -80,6 +81,7 @@ class TaskRequest(Value):
     setup: str | None = None
     check: str | None = None
     limits: AttemptLimits = AttemptLimits()
+    commits: CommitRules = CommitRules()
 
 
 class Usage(Value):

@@ -11,6 +11,7 @@ from pullwright.domain.task import Attempt, Mode, State, Task
 from pullwright.domain.transcript import ChangeTaken, Moved, Recorded, Started, TurnEnded, Verified
 from pullwright.domain.value import now
 from pullwright.engines.base import TurnOutcome, Work
+from pullwright.flow.ground import ground_of, hand_of
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of, last_checkpoint
 from pullwright.repos.change import take_change
@@ -104,6 +105,8 @@ async def take_the_change(shift: Shift, attempt_id: str) -> None:
         base,
         tree,
         attempt_id,
+        onto=ground_of(events, task.request).onto,
+        hand=hand_of(shift.platform, task.request),
         message=commit_message(task.request, attempt),
         # The moment of the last turn, not of this step, so that a second call makes the same commit.
         when=ended[-1] if ended else task.created,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pullwright.domain.commits import CommitRules, anew
 from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, Task, TaskRequest
@@ -18,11 +19,14 @@ from pullwright.domain.transcript import (
 )
 from pullwright.domain.value import new_task_id, now
 from pullwright.flow.environment import Environments, choose_environment, machine_spec
+from pullwright.flow.ground import branch_of, commit_rules
 from pullwright.flow.platform import Platform
 from pullwright.repos.change import patch
+from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.sandbox.base import ExecRequest, Finding, Process, Sandbox
 
 MAX_ATTEMPTS = 8
+MAX_TASKS = 10_000  # that are looked through for one of the same branch
 
 MODEL_HINT = (
     "To use a model set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, and name the model with "
@@ -47,6 +51,10 @@ class Order:
     check: str | None = None
     setup: str | None = None
     ask: bool = False
+    branch: str | None = None  # a name, or a rule for it
+    author: str | None = None
+    co_authors: tuple[str, ...] = ()
+    commits: str | None = None  # squash or keep
     limits: AttemptLimits = field(default_factory=AttemptLimits)
 
 
@@ -87,6 +95,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
     """
     choices = engine_choices(order, await _default_model(platform, order))
     surveyed = await survey(platform, order, say)
+    rules = await _commit_rules(platform, order, surveyed)
     request = TaskRequest(
         prompt=order.prompt,
         repository=surveyed.repository,
@@ -98,6 +107,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         setup=order.setup,
         check=order.check,
         limits=order.limits,
+        commits=rules,
     )
     for choice in dict.fromkeys(choices):
         say(f"asking {choice.model or choice.engine} whether it is ready")
@@ -146,7 +156,8 @@ async def retry(platform: Platform, task_id: str) -> Task:
     task = await platform.record.task(task_id)
     if not task.state.final:
         raise UsageError(f"task {task.id} is still {task.state}; cancel it first, or watch it")
-    again = await platform.record.submit(Task(id=new_task_id(), request=task.request, created=now()))
+    request = task.request.model_copy(update={"commits": anew(task.request.commits)})
+    again = await platform.record.submit(Task(id=new_task_id(), request=request, created=now()))
     await platform.record.append(again.id, Noticed(text=f"this is task {task.id} once more"))
     return again
 
@@ -255,6 +266,33 @@ def _request(order: Order, surveyed: Surveyed) -> TaskRequest:
         setup=order.setup,
         check=order.check,
     )
+
+
+async def _commit_rules(platform: Platform, order: Order, surveyed: Surveyed) -> CommitRules:
+    """How the change is to be committed; the branch is free and the key can sign, as far as can be told now."""
+    settings, store = platform.settings.commits, platform.repositories.store(surveyed.repository)
+    person = await person_of(surveyed.repository)
+    rules = commit_rules(
+        settings, person, author=order.author, co_authors=order.co_authors, style=order.commits, branch=order.branch
+    )
+    if "{task}" not in rules.branch:
+        await _check_free(platform, surveyed.repository, rules.branch)
+    if settings.signing_key:
+        await check_signing(store, surveyed.commit, Signing(settings.signing_key))
+    return rules
+
+
+async def _check_free(platform: Platform, repository: RepositoryRef, branch: str) -> None:
+    """Nobody has the branch: neither the repository nor another task."""
+    store = platform.repositories.store(repository)
+    if branch in await store.branches():
+        raise UsageError(
+            f"{repository.name} has a branch {branch} already. Choose another with --branch, or start from that one "
+            f"with --base {branch}"
+        )
+    for task in await platform.record.tasks(MAX_TASKS):
+        if task.request.repository.key == repository.key and branch_of(task) == branch:
+            raise UsageError(f"the branch {branch} belongs to task {task.id}; choose another with --branch")
 
 
 async def _default_model(platform: Platform, order: Order) -> str | None:

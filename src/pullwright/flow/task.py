@@ -13,6 +13,7 @@ from pullwright.domain.transcript import (
 )
 from pullwright.domain.value import attempt_id
 from pullwright.flow.environment import choose_environment
+from pullwright.flow.ground import branch_of
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.forge.base import Proposal
@@ -82,7 +83,7 @@ async def deliver_change(shift: Shift, task_id: str) -> None:
     proposal = Proposal(
         task=task_id,
         attempt=attempt.id,
-        branch=f"pullwright/{task_id}",
+        branch=branch_of(task),
         base=await store.branch_of(request.base) or request.base_commit,
         commit=attempt.head,
         title=title,

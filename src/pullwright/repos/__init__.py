@@ -5,6 +5,7 @@
 - `disk.py`: failed writes in the words of the error tree.
 - `address.py`: from what a person wrote to a reference.
 - `bare.py`: one bare store of ours: revisions, files, commits.
+- `commits.py`: commits of ours: who they are by, and signed if there is a key.
 - `mirror.py`: every store, brought up to date from its source.
 - `worktree.py`: a person's own working tree: taken along, or given a change.
 - `checkpoints.py`: a workspace laid out in a sandbox, and taken in after a turn.

@@ -4,10 +4,12 @@ from datetime import datetime
 
 from pullwright.domain.change import Change, FileChange
 from pullwright.repos import git
-from pullwright.repos.bare import AUTHOR, BareStore
+from pullwright.repos.bare import BareStore
+from pullwright.repos.commits import Hand, write_commit
 from pullwright.repos.names import path_text
 
 _PLAIN = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
+_PLAIN_HAND = Hand()
 PATCH_LIMIT = 256 * 1024 * 1024
 
 
@@ -17,26 +19,25 @@ async def take_change(
     tree: str,
     attempt_id: str,
     *,
+    onto: str | None = None,
     message: str | None = None,
-    author: str = AUTHOR,
+    hand: Hand = _PLAIN_HAND,
     when: datetime | None = None,
 ) -> Change:
-    """The difference from `base` to `tree` with a commit of it on the base; the base itself where there is none.
+    """The difference from `base` to `tree` with a commit of it on `onto`, else on the base.
 
-    The same arguments give the same commit; without `when` it has the base's date.
+    There is no commit where `onto` holds that tree already, and the base itself is the head where nothing changed. The
+    same arguments give the same commit; without `when` it has the date of what it is made on.
     """
     if tree == await store.tree(base):
         return Change(base=base, head=base, tree=tree)
-    head = await head_commit(store, base, tree, message or f"Work of attempt {attempt_id}", author, when)
+    below = onto or base
+    if tree == await store.tree(below):
+        head = below
+    else:
+        head = await write_commit(store, tree, (below,), message or f"Work of attempt {attempt_id}", hand, when)
     await store.write_ref(f"refs/pullwright/results/{attempt_id}", head)
     return await change_between(store, base, head)
-
-
-async def head_commit(
-    store: BareStore, base: str, tree: str, message: str, author: str = AUTHOR, when: datetime | None = None
-) -> str:
-    """A commit of `tree` on `base`. `author` is written NAME <MAIL>."""
-    return await store.commit(tree, base, message, author=author, when=when)
 
 
 async def change_between(store: BareStore, base: str, head: str) -> Change:

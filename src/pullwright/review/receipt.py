@@ -51,8 +51,14 @@ def commit_message(request: TaskRequest, attempt: Attempt) -> str:
     if attempt.summary:
         parts.append(_clean(attempt.summary)[:_WORDS])
     parts.append(f"Task: {_clean(request.prompt)[:_WORDS]}")
-    parts.append(f"Made-by: Pullwright attempt {attempt.id}, engine {attempt.engine}")
+    parts.append("\n".join(trailers(request, attempt)))
     return "\n\n".join(parts) + "\n"
+
+
+def trailers(request: TaskRequest, attempt: Attempt) -> list[str]:
+    """The lines at the end of every commit of an attempt: where it comes from, and who answers for it."""
+    made = f"Made-by: Pullwright attempt {attempt.id}, engine {attempt.engine}"
+    return [made, *(f"Co-authored-by: {person}" for person in request.commits.co_authors)]
 
 
 def title(request: TaskRequest, attempt: Attempt) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from pullwright.domain.errors import NoCommits, UsageError
 from pullwright.domain.task import RepositoryRef
-from pullwright.repos.change import change_between, head_commit, patch, take_change
+from pullwright.repos.change import change_between, patch, take_change
+from pullwright.repos.commits import Hand, write_commit
 from pullwright.repos.mirror import Repositories, Store
 
 Person = Any  # conftest.Person
@@ -223,7 +224,7 @@ async def test_the_same_change_gives_the_same_commit(mine: Person, repositories:
     assert await take_change(store, base, tree, "t-1", message="Why\n\nBecause of \udcff.") == change
     said = (await store.run("show", "-s", "--format=%an <%ae> %cd|%B", "--date=iso", change.head)).decode()
     assert said.startswith("Pullwright <pullwright@localhost> 2023-11-14 23:13:20 +0100|Why\n\nBecause of \\udcff.")
-    other = await head_commit(store, base, tree, "Why", author="Ada <ada@example.org>")
+    other = await write_commit(store, tree, (base,), "Why", Hand(author="Ada <ada@example.org>"))
     assert other != change.head
     empty = await take_change(store, base, await store.tree(base), "t-1")
     assert (empty.empty, empty.head) == (True, base)

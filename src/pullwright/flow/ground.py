@@ -1,0 +1,80 @@
+"""What an attempt's commits are made on, and in whose name."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from pullwright.domain.commits import CommitRules, FollowUps, branch_name, name_and_mail
+from pullwright.domain.errors import UsageError
+from pullwright.domain.task import Task, TaskRequest
+from pullwright.domain.transcript import Delivered, Recorded
+from pullwright.flow.platform import Platform
+from pullwright.repos.commits import Hand, Signing
+from pullwright.settings import CommitSettings
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where an attempt's work begins."""
+
+    base: str  # the commit that its change is a difference from
+    onto: str  # the commit that its next commit is made on
+
+
+def ground_of(events: Iterable[Recorded], request: TaskRequest) -> Ground:
+    """What an attempt stands on, as its log tells it."""
+    base = onto = request.base_commit
+    for recorded in events:
+        if isinstance(recorded.event, Delivered) and request.commits.follow_ups is FollowUps.APPEND:
+            onto = recorded.event.pull_request.head
+    return Ground(base, onto)
+
+
+def hand_of(platform: Platform, request: TaskRequest) -> Hand:
+    """In whose name the platform commits for a task."""
+    key = platform.settings.commits.signing_key
+    rules = request.commits
+    return Hand(author=rules.author, committer=rules.committer, signing=Signing(key) if key else None)
+
+
+def branch_of(task: Task) -> str:
+    """The branch that a task's change is delivered on."""
+    request = task.request
+    return branch_name(request.commits, task=task.id, prompt=request.prompt, repository=request.repository.name)
+
+
+def commit_rules(
+    settings: CommitSettings,
+    person: str | None,
+    *,
+    author: str | None = None,
+    co_authors: Sequence[str] = (),
+    style: str | None = None,
+    branch: str | None = None,
+) -> CommitRules:
+    """How a task's change is committed: what was said with it, then the settings.
+
+    `person` is who hands it in, as their git knows them: the co-author where nothing else is said, because they asked
+    for the change and answer for it. Raises `UsageError`.
+    """
+    chosen = tuple(co_authors) or settings.co_authors
+    if chosen in ("none", ("none",)):
+        chosen = ()
+    elif chosen in ("person", ("person",)):
+        chosen = (person,) if person else ()
+    try:
+        return CommitRules.model_validate(
+            {
+                "author": author or settings.author,
+                "committer": settings.committer,
+                "co_authors": chosen,
+                "style": style or settings.style,
+                "follow_ups": settings.follow_ups,
+                "branch": branch or settings.branch,
+                "user": name_and_mail(person)[0] if person else "",
+            }
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise UsageError(first["msg"].removeprefix("Value error, ")) from error
