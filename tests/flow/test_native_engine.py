@@ -230,7 +230,7 @@ async def test_it_looks_edits_checks_and_finishes(house_of: MakeHouse, api: Lite
     assert finished.output.text == "Finished."
     said = [piece.text for piece in house.revealed if piece.kind == "text"]
     assert "".join(said) == "I look at the failing test first."
-    printed = [piece.text for piece in house.revealed if piece.kind == "output" and piece.call == "call_0_1"]
+    printed = [piece.text for piece in house.revealed if piece.kind == "output" and piece.call == second.call]
     assert "".join(printed) == FILES["calc.py"]
     assert [one.status for one in server.served] == [200] * 4
     attempt = await house.record.attempt(house.attempt.id)
