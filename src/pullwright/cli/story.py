@@ -112,8 +112,9 @@ class Story:
                 return environment_lines(chosen)
             case EnvironmentPrepared(reused=reused, seconds=seconds):
                 return [Line("environment ready, as prepared before" if reused else f"prepared in {duration(seconds)}")]
-            case Started(base=base, sandbox=sandbox):
-                return [Line(f"sandbox at {base[:12]}: {first_line(sandbox, 160)}", "dim")]
+            case Started(base=base, sandbox=sandbox, fetched=fetched):
+                fresh = f", fetched {fetched.astimezone():%Y-%m-%d %H:%M}" if fetched else ""
+                return [Line(f"sandbox at {base[:12]}{fresh}: {first_line(sandbox, 160)}", "dim")]
             case PersonSaid(text=text):
                 return [Line(f"you: {first_line(text)}", "head")]
             case ModelSaid() as said:

@@ -65,6 +65,10 @@ def _size(attempt: Attempt) -> str:
     return f"{count(attempt.files_changed, 'file')}, +{attempt.insertions} -{attempt.deletions}"
 
 
+def _fetched(attempt: Attempt) -> str:
+    return f", fetched {attempt.fetched.astimezone():%Y-%m-%d %H:%M:%S}" if attempt.fetched else ""
+
+
 def _spent(attempt: Attempt) -> str:
     usage = attempt.usage
     if not usage.requests:
@@ -120,6 +124,8 @@ def task_lines(task: Task) -> list[Line]:
         mark = "*" if attempt.id == task.chosen else " "
         model = f" {shown(attempt.model)}" if attempt.model else ""
         lines.append(Line(f"{mark} {attempt.id}  {shown(attempt.engine)}{model}  {attempt.state}"))
+        if attempt.base:
+            lines.append(Line(f"    on {attempt.base[:12]}{_fetched(attempt)}", "dim"))
         if attempt.head:
             lines.append(Line(f"    {_size(attempt)}, {duration(attempt.seconds)}{_spent(attempt)}", "dim"))
         if attempt.reason:

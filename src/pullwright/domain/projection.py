@@ -10,6 +10,7 @@ from pullwright.domain.transcript import (
     ModelSaid,
     Moved,
     Recorded,
+    Started,
     TurnEnded,
     Verified,
 )
@@ -33,6 +34,8 @@ def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:
                     "seconds": round(attempt.seconds + max(worked, 0.0), 3),
                 }
             )
+        case Started(base=base, fetched=fetched):
+            return attempt.model_copy(update={"base": base, "fetched": fetched})
         case ModelSaid() as said:
             return attempt.model_copy(update={"usage": attempt.usage.plus(said.usage)})
         case TurnEnded() as ended:

@@ -75,6 +75,7 @@ class TaskRequest(Value):
     repository: RepositoryRef
     base: str | None = Field(None, description="Ref or commit as the person wrote it; None: the repository's HEAD.")
     base_commit: str = Field(description="The commit it was resolved to when the task was submitted.")
+    fetched: datetime | None = Field(None, description="When the repository was fetched that the base was read from.")
     changes_taken: bool = Field(False, description="Whether uncommitted changes are part of the base commit.")
     mode: Mode = Mode.CODE
     attempts: tuple[EngineChoice, ...] = Field(min_length=1)
@@ -135,6 +136,8 @@ class Attempt(Value):
     insertions: int = 0
     deletions: int = 0
     turns: int = 0
+    base: str | None = Field(None, description="The commit that its workspace stands on.")
+    fetched: datetime | None = Field(None, description="When that commit was fetched.")
     usage: Usage = Usage()
     receipt: Receipt | None = None
     seconds: float = Field(

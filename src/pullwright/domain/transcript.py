@@ -85,6 +85,7 @@ class Started(Value):
     kind: Literal["started"] = "started"
     base: str
     sandbox: str = Field(description="Which wall and which limits hold, in words.")
+    fetched: datetime | None = Field(None, description="When the base was fetched from its source.")
 
 
 class PersonSaid(Value):

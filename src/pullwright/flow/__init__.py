@@ -4,6 +4,7 @@
 - `desk.py`: where people hand in, stop, retry and ask after tasks.
 - `environment.py`: a repository becomes a prepared machine.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
+- `checkouts.py`: checkouts of commits as stacks of layers, each from the nearest one.
 - `workspace.py`: machines at a commit: a fresh one, an attempt's own, its checkpoints.
 - `shift.py`: what one worker has at hand while it works.
 - `attempt.py`: one attempt: sandbox, turns, change, verification.

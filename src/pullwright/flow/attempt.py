@@ -34,7 +34,8 @@ async def open_sandbox(shift: Shift, attempt_id: str) -> int:
     await shift.workspaces.of(task, attempt, attempt.turns + 1, shift.tell(attempt_id))
     if not any(isinstance(recorded.event, Started) for recorded in await record.events(attempt_id)):
         wall = shift.platform.sandboxes.wall()
-        await record.append(attempt_id, Started(base=task.request.base_commit, sandbox=wall))
+        request = task.request
+        await record.append(attempt_id, Started(base=request.base_commit, sandbox=wall, fetched=request.fetched))
     await shift.move_attempt(attempt_id, State.RUNNING)
     return attempt.turns + 1
 

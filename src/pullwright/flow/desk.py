@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from pullwright.domain.commits import CommitRules, anew
@@ -67,6 +68,7 @@ class Surveyed:
     chosen: EnvironmentChosen
     notices: tuple[str, ...] = ()
     changes_taken: bool = False
+    fetched: datetime | None = None
 
 
 async def survey(platform: Platform, order: Order, say: Say = lambda _: None) -> Surveyed:
@@ -83,7 +85,7 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
     if taken is None and not order.base and await store.dirty(reference):
         notices.append("uncommitted changes are left out, HEAD is used; --with-changes takes them along")
     chosen = await choose_environment(store, taken or commit, setup=order.setup, check=order.check)
-    return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None)
+    return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched)
 
 
 async def submit(platform: Platform, order: Order, say: Say = lambda _: None) -> Task:
@@ -101,6 +103,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         repository=surveyed.repository,
         base=order.base,
         base_commit=surveyed.commit,
+        fetched=surveyed.fetched,
         changes_taken=surveyed.changes_taken,
         mode=Mode.ASK if order.ask else Mode.CODE,
         attempts=choices,

@@ -1,6 +1,7 @@
 """A repository becomes a prepared machine: choose the environment, run its setup once, keep the layers."""
 
 import asyncio
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,7 @@ from pullwright.domain.errors import SandboxError, SetupFailed
 from pullwright.domain.network import Internet
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EnvironmentChosen, Output, Progressed
+from pullwright.flow.checkouts import Checkouts, Ground
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
 from pullwright.repos.mirror import Store
@@ -85,6 +87,7 @@ class Environments:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._checkouts = Checkouts(platform)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def setup(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> SetupLayer:
@@ -103,13 +106,18 @@ class Environments:
     async def layers(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> tuple[str, ...]:
         """The layers of a workspace at the task's base commit, lowest first."""
         below = await self.below(request, environment, name, tell)
-        key = f"tree-{environment.key()}-{environment.maintenance.command or ''}-{request.base_commit}"
+        ground = self._ground(request, environment, f"{name}-tree", below)
+        laid = (*below, *await self._checkouts.of(request.repository, ground, request.base_commit))
+        if not environment.maintenance.command:
+            return laid
+        digest = hashlib.sha256(environment.maintenance.command.encode()).hexdigest()
+        key = ground.prefix().replace("tree-", "kept-") + f"{digest[:4]}-{request.base_commit}"
         async with self._locks[request.repository.key + key]:
             layer = await self._known(request, key)
             if layer is None:
-                layer = await self._run_checkout(request, environment, name, below)
+                layer = await self._maintain(request, environment, name, laid)
                 await self._platform.record.save_environment(request.repository.key, key, layer, None)
-        return (*below, layer)
+        return (*laid, layer)
 
     async def below(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> tuple[str, ...]:
         """The layers that a checkout of any commit of the repository goes on top of."""
@@ -164,29 +172,38 @@ class Environments:
             output=tail,
         )
 
-    async def _run_checkout(
-        self, request: TaskRequest, environment: Environment, name: str, below: tuple[str, ...]
-    ) -> str:
+    def _ground(self, request: TaskRequest, environment: Environment, name: str, below: tuple[str, ...]) -> Ground:
         platform = self._platform
         store = platform.repositories.store(request.repository)
-        maintenance = environment.maintenance.command
-        internet = environment.network.setup if maintenance else Internet.OFF
-        spec = machine_spec(platform, store, environment, f"{name}-tree", below, internet=internet)
+
+        async def start(layers: tuple[str, ...]) -> Sandbox:
+            return await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers))
+
+        return Ground(below=below, start=start, lay_out=checkout)
+
+    async def _maintain(self, request: TaskRequest, environment: Environment, name: str, laid: tuple[str, ...]) -> str:
+        """Run the maintenance script on a checkout; gives the layer of what it wrote."""
+        platform = self._platform
+        store = platform.repositories.store(request.repository)
+        internet = environment.network.setup
+        spec = machine_spec(platform, store, environment, f"{name}-maintenance", laid, internet=internet)
         sandbox = await platform.sandboxes.start(spec)
         try:
-            await checkout(sandbox, request.base_commit)
-            if maintenance:
-                result = await sandbox.run(
-                    ExecRequest(argv=setup_script.command(maintenance), timeout=SETUP_SECONDS, merge=True)
+            result = await sandbox.run(
+                ExecRequest(
+                    argv=setup_script.command(environment.maintenance.command or ""), timeout=SETUP_SECONDS, merge=True
                 )
-                if result.exit_code != 0:
-                    failure = setup_script.failure(maintenance, result.stdout)
-                    tail = failure.output[-4000:]
-                    raise SetupFailed(
-                        f"maintenance ended with status {result.exit_code}: {failure.line or ''}\n{tail}",
-                        line=failure.line,
-                        output=tail,
-                    )
+            )
+            if result.exit_code != 0:
+                failure = setup_script.failure(environment.maintenance.command or "", result.stdout)
+                tail = failure.output[-4000:]
+                raise SetupFailed(
+                    f"maintenance ended with status {result.exit_code}: {failure.line or ''}\n{tail}",
+                    line=failure.line,
+                    output=tail,
+                )
+            # What it wrote is no engine's work: new files are excluded, tracked ones are as the commit has them.
+            await checkout(sandbox, request.base_commit)
             return await sandbox.snapshot()
         finally:
             await sandbox.stop()

@@ -32,10 +32,7 @@ class Workspaces:
         store = platform.repositories.store(request.repository)
         events = await platform.record.events(attempt.id)
         checkpoint = last_checkpoint(events, before=turn)
-        if checkpoint is None:
-            layers = await self.environments.layers(request, environment, attempt.id, tell)
-        else:
-            layers = await self.environments.below(request, environment, attempt.id, tell)
+        layers = await self.environments.layers(request, environment, attempt.id, tell)
         read_only = request.mode is Mode.ASK
         spec = machine_spec(platform, store, environment, attempt.id, layers, read_only=read_only)
         sandbox = await platform.sandboxes.start(spec)
@@ -80,14 +77,11 @@ class Workspaces:
             return None
 
         platform = self._platform
-        at_base = commit == request.base_commit
-        layers = await (self.environments.layers if at_base else self.environments.below)(
-            request, environment, name, quiet
-        )
+        layers = await self.environments.layers(request, environment, name, quiet)
         store = platform.repositories.store(request.repository)
         sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers))
         try:
-            if not at_base:
+            if commit != request.base_commit:
                 await checkout(sandbox, commit)
             yield sandbox
         finally:

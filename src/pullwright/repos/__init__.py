@@ -7,6 +7,10 @@
 - `bare.py`: one bare store of ours: revisions, files, commits.
 - `commits.py`: commits of ours: who they are by, and signed if there is a key.
 - `mirror.py`: every store, brought up to date from its source.
+- `standing.py`: how a store stands with its source.
+- `source.py`: where a store is fetched from; broken transfers go on.
+- `credentials.py`: tokens for hosts, for git on this machine alone.
+- `progress.py`: git's progress in words.
 - `worktree.py`: a person's own working tree: taken along, or given a change.
 - `checkpoints.py`: a workspace laid out in a sandbox, and taken in after a turn.
 - `checkout.sh`, `capture.sh`: what does so inside the sandbox.

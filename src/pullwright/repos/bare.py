@@ -12,13 +12,14 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 from pullwright.domain.errors import NoCommits, RepositoryError, UnknownBase
-from pullwright.repos import git
+from pullwright.repos import git, standing
 from pullwright.repos.names import path_bytes, path_text
 
 SOURCE = "refs/pullwright/source"
@@ -49,6 +50,12 @@ class BareStore:
     path: Path
     name: str  # what a person calls the repository
     umask: int = 0o077
+    EMPTY: ClassVar[str] = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree without entries
+
+    @property
+    def fetched(self) -> datetime | None:
+        """When the source was last asked what it holds, and that was fetched."""
+        return standing.read(self.path).fetched
 
     @property
     def objects(self) -> Path:
@@ -114,6 +121,23 @@ class BareStore:
             if branch and await self.commit_at(candidate):
                 return candidate.removeprefix(f"{SOURCE}/heads/")
         return None
+
+    async def distances(self, commit: str, others: Collection[str]) -> dict[str, int]:
+        """How many paths differ from each of these commits, and from nothing (`EMPTY`): all of them."""
+        wanted = [*others, self.EMPTY]
+        names = (f"{name}^{{tree}}" for name in (*others, commit))
+        *trees, tree = (await self.run("rev-parse", *names)).decode().split()
+        pairs = "".join(f"{other} {tree}\n" for other in (*trees, self.EMPTY))
+        command = ("diff-tree", "--stdin", "-r", "--raw", "--no-renames", "--no-ext-diff", "--no-abbrev")
+        out = await self.run(*command, stdin=pairs.encode())
+        counts: list[int] = []
+        # A pair of equal trees has its header all the same.
+        for line in out.splitlines():
+            if not line.startswith(b":"):
+                counts.append(0)
+            elif counts:
+                counts[-1] += 1
+        return dict(zip(wanted, counts, strict=True))
 
     async def tree(self, commit: str) -> str:
         """The tree of a commit."""
@@ -210,16 +234,23 @@ class BareStore:
             await self.run("update-ref", "--end-of-options", ref, commit)
 
     @contextlib.asynccontextmanager
-    async def holding(self, what: str) -> AsyncIterator[None]:
-        """Hold one of the store's locks, across processes; the kernel gives it up with the process."""
+    async def holding(self, what: str, on_wait: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+        """Hold one of the store's locks, across processes; the kernel gives it up with the process.
+
+        `on_wait` is called once where somebody else holds it.
+        """
         lock = self.path.with_name(f".{self.path.name}.{what}.lock")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        told = False
         try:
             while True:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
+                    if not told:
+                        told = True
+                        on_wait()
                     await asyncio.sleep(_POLL)
             yield
         finally:

@@ -16,6 +16,9 @@ make() { # an empty git directory at $1
   mkdir -p "$1/objects/info" "$1/objects/pack" "$1/refs/heads" "$1/info"
   echo "$objects" >"$1/objects/info/alternates"
   if [ -f "$objects/info/pullwright-shallow" ]; then cat "$objects/info/pullwright-shallow" >"$1/shallow"; fi
+  if [ -f "$objects/info/pullwright-partial" ]; then
+    printf '[core]\n\trepositoryformatversion = 1\n[extensions]\n\tpartialClone = origin\n[remote "origin"]\n\tpromisor = true\n' >"$1/partial"
+  fi
   # Times of files on stacked layers are true to the second, their inodes are not.
   cat >"$1/config" <<'CONFIG'
 [core]
@@ -31,6 +34,7 @@ make() { # an empty git directory at $1
 [gc]
 	auto = 0
 CONFIG
+  if [ -f "$1/partial" ]; then cat "$1/partial" >>"$1/config"; rm "$1/partial"; fi
 }
 
 # Git's patterns for the paths in file $2, edited further by $1. In a pattern `?` stands for any one byte, so it will do for
@@ -81,6 +85,8 @@ unset GIT_DIR GIT_WORK_TREE
 make .git
 echo "ref: refs/heads/pullwright" >.git/HEAD
 echo "$commit" >.git/refs/heads/pullwright
+# The source's branches and tags, ours to hand out: a ref of the agent's own is written beside them.
+if [ -f "$objects/info/pullwright-refs" ]; then cat "$objects/info/pullwright-refs" >.git/packed-refs; fi
 for file in exclude attributes; do
   if [ -f "$state/info/$file" ]; then cat "$state/info/$file" >".git/info/$file"; fi
 done

@@ -4,42 +4,19 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pullwright.domain.errors import RepositoryError, UsageError
+from pullwright.domain.errors import RepositoryError
 from pullwright.domain.task import RepositoryRef
-from pullwright.repos import address, disk, git
+from pullwright.domain.value import now
+from pullwright.repos import address, disk, git, standing
 from pullwright.repos.bare import HEAD_BRANCH, SOURCE, BareStore, TreeEntry
+from pullwright.repos.credentials import Tokens
+from pullwright.repos.source import PARTIAL_OBJECTS, Source
 from pullwright.repos.worktree import WorkingTree
 
 __all__ = ["Repositories", "Store", "TreeEntry"]
-
-FETCH_SECONDS = 3600.0
-
-# Faults that old, honest histories are full of (psf/requests has a bad time zone); none of them can do harm here.
-_HISTORIC = (
-    "badDate",
-    "badDateOverflow",
-    "badEmail",
-    "badName",
-    "badTimezone",
-    "missingEmail",
-    "missingNameBeforeEmail",
-    "missingSpaceBeforeDate",
-    "missingSpaceBeforeEmail",
-    "missingTaggerEntry",
-    "multipleAuthors",
-    "zeroPaddedDate",
-    "zeroPaddedFilemode",
-)
-_FETCH_SETTINGS = {
-    **{f"fetch.fsck.{fault}": "ignore" for fault in _HISTORIC},
-    "fetch.writeCommitGraph": "false",
-    "http.lowSpeedLimit": "1000",
-    "http.lowSpeedTime": "60",
-}
-_REFSPECS = (f"+refs/heads/*:{SOURCE}/heads/*", f"+refs/tags/*:{SOURCE}/tags/*")
 
 
 @dataclass(frozen=True)
@@ -66,11 +43,16 @@ class Store(BareStore):
 class Repositories:
     """Every repository that was worked on.
 
-    `group`, as root, is the sandboxes' group id: it may read the stores, nobody else but root can.
+    `group`, as root, is the sandboxes' group id: it may read the stores, nobody else but root can. `tokens` are for
+    hosts that want one; a first transfer of more than `partial_objects` is taken without the contents of files;
+    `patience` is how many seconds a broken transfer waits before it goes on, doubled each time.
     """
 
     root: Path
     group: int | None = None
+    tokens: Tokens = field(default_factory=Tokens)
+    partial_objects: int = PARTIAL_OBJECTS
+    patience: float = 1.0
 
     async def locate(self, location: str, cwd: Path) -> RepositoryRef:
         """What a person wrote, as a reference. Raises `NotARepository` or `UsageError`."""
@@ -82,21 +64,31 @@ class Repositories:
         return Store(path=self.root / f"{ref.key}.git", name=ref.name, umask=umask)
 
     async def fetch(self, ref: RepositoryRef, on_progress: Callable[[str], None] = lambda _: None) -> Store:
-        """Bring the store up to date with its source: branches, tags, HEAD. One at a time per repository.
+        """Bring the store up to date with its source: branches, tags, HEAD.
 
-        Raises `RepositoryError` where the source cannot be read, `DiskFull` where there is no room.
+        One at a time per repository, across processes; all who ask while one is under way share the next. Raises
+        `RepositoryError` where the source cannot be read, `DiskFull` where there is no room.
         """
         store = self.store(ref)
         self._make_root()
-        async with store.holding("fetch"):
+        # What began before somebody asked may have missed what they have just pushed; what began after has not.
+        asked = standing.read(store.path).begun
+        async with store.holding("fetch", lambda: on_progress(f"waiting for another fetch of {ref.name}")):
+            if standing.read(store.path).done > asked:
+                return store
             await self._make(store)
             _remove_stale_locks(store)
-            source = _Source.of(ref)
+            number = standing.read(store.path).begun + 1
+            standing.write(store.path, standing.read(store.path).model_copy(update={"begun": number}))
+            source = Source.of(ref, self.tokens, self.partial_objects, self.patience)
+            moment = now()
             head, branch, known = await source.advertised(store)
             if known != await _fetched(store):
                 await source.fetch(store, with_head=head is not None, on_progress=on_progress)
             await _note_head(store, head, branch)
-            _show_to_sandboxes(store)
+            await _show_to_sandboxes(store)
+            ended = {"done": number, "fetched": moment}
+            standing.write(store.path, standing.read(store.path).model_copy(update=ended))
         return store
 
     async def apply_to_working_tree(self, ref: RepositoryRef, patch: bytes) -> list[str]:
@@ -146,92 +138,6 @@ class Repositories:
         new.rename(store.path)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a store is fetched from, and as whom."""
-
-    ref: RepositoryRef
-    upload_pack: str | None  # for a path: run as the repository's owner
-
-    @classmethod
-    def of(cls, ref: RepositoryRef) -> "_Source":
-        if not address.is_path(ref):
-            return cls(ref, None)
-        path = Path(ref.location)
-        if not path.is_dir():
-            raise UsageError(f"{ref.location} is not there any more. Give the path of a git repository, or a URL.")
-        return cls(ref, git.as_owner(git.owner_of(path), "upload-pack"))
-
-    def _call(self, store: Store) -> git.Call:
-        return git.Call(
-            directory=store.path,
-            git_dir=store.path,
-            umask=store.umask,
-            timeout=FETCH_SECONDS,
-            settings=_FETCH_SETTINGS,
-            personal=self.upload_pack is None,
-        )
-
-    def _program(self) -> list[str]:
-        return [f"--upload-pack={self.upload_pack}"] if self.upload_pack else []
-
-    async def advertised(self, store: Store) -> tuple[str | None, str | None, dict[str, str]]:
-        """HEAD's commit, HEAD's branch, and what each of the refs that we fetch stands at."""
-        command = ("ls-remote", "--symref", *self._program(), "--", self.ref.location)
-        answer = await git.attempt(self._call(store), *command)
-        self._check(answer, command)
-        head = branch = None
-        refs: dict[str, str] = {}
-        for line in answer.out.decode("utf-8", "surrogateescape").splitlines():
-            value, _, name = line.partition("\t")
-            if name == "HEAD" and value.startswith("ref: "):
-                branch = value.removeprefix("ref: ").removeprefix("refs/heads/")
-            elif name == "HEAD":
-                head = refs["HEAD"] = value
-            elif name.startswith(("refs/heads/", "refs/tags/")) and not name.endswith("^{}"):
-                refs[name.removeprefix("refs/")] = value
-        return head, branch, refs
-
-    async def fetch(self, store: Store, *, with_head: bool, on_progress: Callable[[str], None]) -> None:
-        """One fetch of everything."""
-        command = (
-            "fetch",
-            "--prune",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--no-recurse-submodules",
-            "--update-shallow",
-            "--progress",
-            *self._program(),
-            "--",
-            self.ref.location,
-            *_REFSPECS,
-            *([f"+HEAD:{SOURCE}/HEAD"] if with_head else []),
-        )
-        self._check(await git.attempt(self._call(store), *command, on_line=on_progress), command)
-
-    def _check(self, answer: git.Finished, command: tuple[str, ...]) -> None:
-        said = answer.error
-        if "mismatched algorithms" in said:
-            raise UsageError(
-                f"{self.ref.name} uses SHA-256 object names; only SHA-1 repositories are supported. "
-                "Work on a clone that was converted to SHA-1."
-            )
-        if answer.code != 0 and "lazy fetching disabled" in said:
-            raise RepositoryError(
-                f"{self.ref.location} is a partial clone and lacks objects. Complete it with `git fetch --refetch "
-                "--filter=blob:limit=100g`, or give the URL it was cloned from."
-            )
-        if answer.code != 0 and address.is_path(self.ref) is False:
-            said = "; ".join(line.strip() for line in said.splitlines() if line.strip()).rstrip(".")
-            raise RepositoryError(
-                f"{self.ref.location} could not be fetched: {said}. Try `git ls-remote {self.ref.location}` "
-                "as the same user: an address, a credential or the network is wrong."
-            )
-        git.check(answer, command)
-
-
 async def _fetched(store: Store) -> dict[str, str]:
     out = await store.run("for-each-ref", "--format=%(objectname) %(refname)", f"{SOURCE}/")
     pairs = (line.split(" ", 1) for line in out.decode("utf-8", "surrogateescape").splitlines())
@@ -260,14 +166,39 @@ def _remove_stale_locks(store: Store) -> None:
         pack.unlink(missing_ok=True)
 
 
-def _show_to_sandboxes(store: Store) -> None:
-    """Where the history is shallow, put its boundary where a sandbox sees it: beside the objects."""
-    shallow, shown = store.path / "shallow", store.objects / "info" / "pullwright-shallow"
-    if not shallow.exists():
+async def _show_to_sandboxes(store: Store) -> None:
+    """Put beside the objects, where a sandbox sees it, what its git needs to know of them besides.
+
+    The source's branches and tags as a packed-refs file (git's gitrepository-layout documentation), the boundary of a
+    shallow history, and whether contents may be missing.
+    """
+    info = store.objects / "info"
+    shallow = store.path / "shallow"
+    _show(info / "pullwright-shallow", shallow.read_bytes() if shallow.exists() else None)
+    _show(info / "pullwright-partial", b"1\n" if standing.read(store.path).partial else None)
+    out = await store.run("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", f"{SOURCE}/")
+    lines: list[bytes] = []
+    for line in out.splitlines():
+        name, value, peeled = line.split(b" ")
+        shown = name.removeprefix(SOURCE.encode() + b"/")
+        if shown.startswith(b"heads/"):
+            shown = b"refs/remotes/origin/" + shown.removeprefix(b"heads/")
+        elif shown.startswith(b"tags/"):
+            shown = b"refs/" + shown
+        else:
+            continue
+        lines.append(shown + b"\0" + value + b" " + shown + b"\n" + (b"^" + peeled + b"\n" if peeled else b""))
+    # Sorted by name alone, as the header promises.
+    body = b"".join(line.split(b"\0", 1)[1] for line in sorted(lines))
+    _show(info / "pullwright-refs", b"# pack-refs with: peeled fully-peeled sorted \n" + body)
+
+
+def _show(shown: Path, content: bytes | None) -> None:
+    if content is None:
         shown.unlink(missing_ok=True)
-    elif not shown.exists() or shown.read_bytes() != shallow.read_bytes():
-        with disk.writing(store.path):
+    elif not shown.exists() or shown.read_bytes() != content:
+        with disk.writing(shown.parent):
             fresh = shown.with_name(f"{shown.name}-{secrets.token_hex(4)}")
-            fresh.write_bytes(shallow.read_bytes())
+            fresh.write_bytes(content)
             fresh.chmod(0o640)
             fresh.replace(shown)

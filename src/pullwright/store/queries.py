@@ -128,6 +128,17 @@ def find_environment(connection: Connection, repository: str, key: str) -> Prepa
     return None if row is None else PreparedEnvironment.model_validate(dict(row._mapping))
 
 
+def newest_layers(connection: Connection, repository: str, prefix: str, limit: int) -> list[PreparedEnvironment]:
+    """The repository's newest layers whose key begins so."""
+    rows = connection.execute(
+        select(ENVIRONMENTS)
+        .where(ENVIRONMENTS.c.repository == repository, ENVIRONMENTS.c.key.startswith(prefix, autoescape=True))
+        .order_by(ENVIRONMENTS.c.prepared.desc())
+        .limit(limit)
+    )
+    return [PreparedEnvironment.model_validate(dict(row._mapping)) for row in rows]
+
+
 def prepared_environments(connection: Connection) -> list[PreparedEnvironment]:
     """All prepared layers, newest first."""
     rows = connection.execute(select(ENVIRONMENTS).order_by(ENVIRONMENTS.c.prepared.desc(), ENVIRONMENTS.c.key))

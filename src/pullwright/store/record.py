@@ -139,6 +139,10 @@ class Record:
         )
         await self._database.write(queries.save_environment, prepared)
 
+    async def newest_layers(self, repository_key: str, prefix: str, limit: int) -> list[PreparedEnvironment]:
+        """The repository's newest layers whose key begins so, newest first."""
+        return await self._database.read(queries.newest_layers, repository_key, prefix, limit)
+
     async def environments(self) -> list[PreparedEnvironment]:
         """All prepared environments, newest first."""
         return await self._database.read(queries.prepared_environments)

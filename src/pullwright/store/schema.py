@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0001"
+HEAD = "0002"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -100,6 +100,8 @@ ATTEMPTS = Table(
     Column("insertions", BigInteger, nullable=False),
     Column("deletions", BigInteger, nullable=False),
     Column("turns", Integer, nullable=False),
+    Column("base", String(64)),
+    Column("fetched", Moment),
     Column("usage", Json, nullable=False),
     Column("receipt", Json),
     Column("seconds", Float, nullable=False),

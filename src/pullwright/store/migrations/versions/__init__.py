@@ -1,4 +1,5 @@
 """One file per step.
 
 - `0001_first.py`: tasks, attempts, events, environments, deliveries, local pull requests.
+- `0002_attempt_base.py`: the commit that an attempt stands on, and when it was fetched.
 """
