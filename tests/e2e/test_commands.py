@@ -58,7 +58,7 @@ def test_a_task_from_run_to_follow_up(modelled: Any, repository: Path, e2e: Any)
     assert len(events) > 15
 
     assert modelled.type("task", "cancel", task["id"]).status == 2
-    assert modelled.type("task", "apply", task["id"], "--json").json == {"paths": ["calc.py"]}
+    assert modelled.type("task", "apply", task["id"], "--json").json == {"paths": ["calc.py"], "conflicts": []}
     assert (repository / "calc.py").read_text() == e2e.MENDED
 
     followed = modelled.type("task", "message", task["id"], "Please look once more.", "--json")

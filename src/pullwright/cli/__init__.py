@@ -3,6 +3,7 @@
 - `main.py`: the commands by name, and what an error or an interrupt ends with.
 - `run.py`: `run`.
 - `task.py`: `task list|show|watch|diff|log|apply|message|cancel|retry`.
+- `operations.py`: `task export`.
 - `env.py`: `env list|show|prepare|shell`.
 - `doctor.py`: `doctor`.
 - `worker.py`: the worker that `--no-wait` leaves behind.

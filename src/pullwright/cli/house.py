@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -39,3 +40,13 @@ async def opened_platform() -> AsyncIterator[Platform]:
 
     async with build(settings()) as platform:
         yield platform
+
+
+def with_platform(perform: Callable[[Platform], Awaitable[int]]) -> int:
+    """Carry out one command on everything; gives its exit status."""
+
+    async def opened() -> int:
+        async with opened_platform() as platform:
+            return await perform(platform)
+
+    return asyncio.run(opened())

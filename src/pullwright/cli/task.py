@@ -1,13 +1,14 @@
-"""`task list|show|watch|diff|log|apply|message|cancel|retry`."""
+"""`task list|show|watch|diff|log|apply|message|cancel|retry`, and where to find its other commands."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
+
+from pullwright.cli.house import with_platform
 
 if TYPE_CHECKING:
     from pullwright.domain.task import Task
@@ -87,7 +88,7 @@ def watch(task_id: str, /, *, json: bool = False) -> int:
     async def perform(platform: Platform) -> int:
         return await _see(platform, await platform.record.task(task_id), json=json)
 
-    return _with_platform(perform)
+    return with_platform(perform)
 
 
 @app.command(sort_key=3)
@@ -114,7 +115,7 @@ def diff(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> 
             sys.stdout.buffer.write(patch)
         return 0
 
-    return _with_platform(perform)
+    return with_platform(perform)
 
 
 @app.command(sort_key=4)
@@ -152,13 +153,23 @@ def log(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> i
 
 
 @app.command(sort_key=5)
-def apply(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> int:
-    """Put the change on the working tree of the repository. Nothing of yours is overwritten.
+def apply(
+    task_id: str,
+    /,
+    *,
+    attempt: int | None = None,
+    markers: Annotated[bool, Parameter(name="--3way", negative=())] = False,
+    json: bool = False,
+) -> int:
+    """Put the change on the working tree of the repository, merged with what is there. Nothing of yours is overwritten.
+
+    Exit status 3 where files are left with markers in them.
 
     Args:
         task_id: The task.
         attempt: Which attempt's change, counted from 1; the delivered one if not given.
-        json: Print the changed paths as a JSON object with the key `paths`.
+        markers: Where the change does not fit, leave both sides between markers instead of changing nothing.
+        json: Print the changed paths as a JSON object with the keys `paths` and `conflicts`.
     """
 
     async def perform(platform: Platform) -> int:
@@ -167,14 +178,19 @@ def apply(task_id: str, /, *, attempt: int | None = None, json: bool = False) ->
         from pullwright.cli.words import count, shown
         from pullwright.flow import desk
 
-        paths = await desk.apply(platform, task_id, attempt)
+        applied = await desk.apply(platform, task_id, attempt, markers=markers)
         if json:
-            answer_json({"paths": paths})
+            answer_json({"paths": applied.paths, "conflicts": applied.conflicts})
         else:
-            answer([Line(f"applied to {count(len(paths), 'file')}"), *(Line(f"  {shown(path)}") for path in paths)])
-        return 0
+            answer([Line(f"applied to {count(len(applied.paths), 'file')}")])
+            answer([Line(f"  {shown(path)}") for path in applied.paths if path not in applied.conflicts])
+            answer([Line(f"  {shown(path)}  both sides are in it", "warning") for path in applied.conflicts])
+        return 3 if applied.conflicts else 0
 
-    return _with_platform(perform)
+    return with_platform(perform)
+
+
+app.command("pullwright.cli.operations:export", sort_key=5)
 
 
 @app.command(sort_key=6)
@@ -193,7 +209,7 @@ def message(task_id: str, text: str, /, *, background: Background = False, json:
 
         return await _see(platform, await desk.message(platform, task_id, text), background=background, json=json)
 
-    return _with_platform(perform)
+    return with_platform(perform)
 
 
 @app.command(sort_key=7)
@@ -215,7 +231,7 @@ def cancel(task_id: str, /, *, json: bool = False) -> int:
         conclude(await see_through(platform, task, Screen(), cancels=False, news=True), json=json)
         return 0
 
-    return _with_platform(perform)
+    return with_platform(perform)
 
 
 @app.command(sort_key=8)
@@ -234,7 +250,7 @@ def retry(task_id: str, /, *, background: Background = False, json: bool = False
         again = await desk.retry(platform, task_id)
         return await _see(platform, again, background=background, json=json, cancels=True)
 
-    return _with_platform(perform)
+    return with_platform(perform)
 
 
 async def _see(platform: Platform, task: Task, *, json: bool, background: bool = False, cancels: bool = False) -> int:
@@ -248,13 +264,3 @@ async def _see(platform: Platform, task: Task, *, json: bool, background: bool =
     if background:
         return hand_over(platform.settings.home, task, json=json)
     return await see_to_the_end(platform, task, screen, cancels=cancels, json=json)
-
-
-def _with_platform(perform: Callable[[Platform], Awaitable[int]]) -> int:
-    async def opened() -> int:
-        from pullwright.cli.house import opened_platform
-
-        async with opened_platform() as platform:
-            return await perform(platform)
-
-    return asyncio.run(opened())

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from pullwright.domain.change import Change
 from pullwright.domain.commits import CommitRules, anew
 from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, Task, TaskRequest
 from pullwright.domain.transcript import (
     CancelRequested,
+    ChangeTaken,
     EnvironmentChosen,
     Moved,
     Noticed,
@@ -22,8 +24,9 @@ from pullwright.domain.value import new_task_id, now
 from pullwright.flow.environment import Environments, choose_environment, machine_spec
 from pullwright.flow.ground import branch_of, commit_rules
 from pullwright.flow.platform import Platform
-from pullwright.repos.change import patch
 from pullwright.repos.commits import Signing, check_signing, person_of
+from pullwright.repos.export import exported
+from pullwright.repos.worktree import Applied
 from pullwright.sandbox.base import ExecRequest, Finding, Process, Sandbox
 
 MAX_ATTEMPTS = 8
@@ -186,21 +189,38 @@ async def message(platform: Platform, task_id: str, text: str) -> Task:
     return await platform.record.task(task.id)
 
 
-async def change_patch(platform: Platform, task_id: str, attempt: int | None = None) -> bytes:
-    """The change of the chosen attempt, or of the n-th, as a patch."""
+async def change_of(platform: Platform, task_id: str, attempt: int | None = None) -> tuple[Task, Change]:
+    """A task with the change of its chosen attempt, or of the n-th. Raises `UsageError` where there is none."""
     task = await platform.record.task(task_id)
     wanted = [a for a in task.attempts if (a.ordinal == attempt if attempt else a.id == task.chosen)]
     wanted = wanted or ([] if attempt else [a for a in task.attempts if a.head])
-    if not wanted or wanted[0].head is None:
-        raise UsageError(f"task {task.id} has no change to show: {task.reason or task.state}")
-    return await patch(platform.repositories.store(task.request.repository), task.request.base_commit, wanted[0].head)
+    for recorded in reversed(await platform.record.events(wanted[0].id) if wanted else []):
+        if isinstance(recorded.event, ChangeTaken) and not recorded.event.change.empty:
+            return task, recorded.event.change
+    raise UsageError(f"task {task.id} has no change to show: {task.reason or task.state}")
 
 
-async def apply(platform: Platform, task_id: str, attempt: int | None = None) -> list[str]:
-    """Put the change onto the person's working tree; gives the paths that changed. Overwrites nothing."""
-    task = await platform.record.task(task_id)
-    difference = await change_patch(platform, task_id, attempt)
-    return await platform.repositories.apply_to_working_tree(task.request.repository, difference)
+async def change_patch(platform: Platform, task_id: str, attempt: int | None = None) -> bytes:
+    """The change of the chosen attempt, or of the n-th, as a patch."""
+    return await export(platform, task_id, "patch", attempt)
+
+
+async def export(platform: Platform, task_id: str, form: str, attempt: int | None = None) -> bytes:
+    """The change of the chosen attempt, or of the n-th, as a file: `patch`, `mbox` or `bundle`."""
+    task, change = await change_of(platform, task_id, attempt)
+    store = platform.repositories.store(task.request.repository)
+    return await exported(store, change.base, change.head, branch_of(task), form)
+
+
+async def apply(platform: Platform, task_id: str, attempt: int | None = None, *, markers: bool = False) -> Applied:
+    """Put the change onto the person's working tree, merged with what is there. Overwrites nothing.
+
+    With `markers`, files in conflict get both sides between markers instead of a refusal.
+    """
+    task, change = await change_of(platform, task_id, attempt)
+    repository = task.request.repository
+    await platform.repositories.fetch(repository)
+    return await platform.repositories.apply_to_working_tree(repository, change.base, change.head, markers=markers)
 
 
 async def findings(platform: Platform) -> list[Finding]:

@@ -55,16 +55,23 @@ class Hand:
 
 
 async def write_commit(
-    store: BareStore, tree: str, parents: tuple[str, ...], message: str, hand: Hand, when: datetime | None = None
+    store: BareStore,
+    tree: str,
+    parents: tuple[str, ...],
+    message: str,
+    hand: Hand,
+    when: datetime | None = None,
+    *,
+    like: str | None = None,
 ) -> str:
-    """A commit of a tree on its parents. Without `when` it has its first parent's date.
+    """A commit of a tree on its parents. Without `when` it has the date of `like`, else of its first parent.
 
     The same arguments give the same commit, also where the signature would differ each time: which signed commit an
     unsigned one became is kept. Raises `ConfigurationError` where the key cannot sign.
     """
     date = ""
     if when is None:
-        date = (await store.run("show", "-s", "--format=%cd", "--date=raw", parents[0])).decode().strip()
+        date = (await store.run("show", "-s", "--format=%cd", "--date=raw", like or parents[0])).decode().strip()
     variables = hand.variables(when, date)
     words = [word for parent in parents for word in ("-p", parent)]
     text = message.replace("\0", "").encode("utf-8", "backslashreplace")

@@ -14,7 +14,7 @@ from pullwright.repos import address, disk, git, standing
 from pullwright.repos.bare import HEAD_BRANCH, SOURCE, BareStore, TreeEntry
 from pullwright.repos.credentials import Tokens
 from pullwright.repos.source import PARTIAL_OBJECTS, Source
-from pullwright.repos.worktree import WorkingTree
+from pullwright.repos.worktree import Applied, WorkingTree
 
 __all__ = ["Repositories", "Store", "TreeEntry"]
 
@@ -91,13 +91,15 @@ class Repositories:
             standing.write(store.path, standing.read(store.path).model_copy(update=ended))
         return store
 
-    async def apply_to_working_tree(self, ref: RepositoryRef, patch: bytes) -> list[str]:
-        """Put a patch onto the person's working tree, as its owner; gives the paths that changed.
+    async def apply_to_working_tree(
+        self, ref: RepositoryRef, base: str, head: str, *, markers: bool = False
+    ) -> Applied:
+        """Put what happened from `base` to `head` onto the person's working tree, as its owner.
 
         Nothing of theirs is overwritten: raises `UsageError` naming the files that stand in the way, and then nothing
-        has changed. Their index is left as it is.
+        has changed; with `markers` those get both sides between markers. Their index is left as it is.
         """
-        return await WorkingTree.of(ref).apply(patch)
+        return await WorkingTree.of(ref).apply(self.store(ref), base, head, markers=markers)
 
     async def git_version(self) -> str | None:
         """The version of git on this machine; None where there is none."""

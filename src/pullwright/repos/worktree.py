@@ -19,9 +19,20 @@ from pullwright.domain.errors import NoCommits, RepositoryError, UsageError
 from pullwright.domain.task import RepositoryRef
 from pullwright.repos import address, disk, git
 from pullwright.repos.bare import BareStore
-from pullwright.repos.names import path_text
+from pullwright.repos.change import change_between, patch
+from pullwright.repos.merge import Merged, three_way
 
+# Kinds of conflict that leave every file of theirs in its place.
+_SHOWN = ("contents", "binary", "modify/delete")
 _FILTER = re.compile(rb"filter\.(.+)\.(?:clean|smudge|process|required)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a working tree."""
+
+    paths: tuple[str, ...]  # that changed
+    conflicts: tuple[str, ...] = ()  # those that hold both sides between markers
 
 
 @dataclass(frozen=True)
@@ -59,58 +70,67 @@ class WorkingTree:
         """The tree's state as a commit on its HEAD, in `store`; None where it is HEAD's. Raises `NoCommits`."""
         with self._scratch() as scratch:
             call = await self._call(scratch)
-            head = await git.attempt(call, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-            if head.code != 0:
+            parent = await self._head(call)
+            if parent is None:
                 raise NoCommits(f"{self.name}'s HEAD has no commit to put its changes on. Commit first: `git commit`.")
-            parent = head.out.decode().strip()
             if await store.commit_at(parent) is None:
                 raise RepositoryError(f"{self.name} moved on to {parent[:12]} while it was read. Try again.")
             tree = await self._snapshot(call, scratch)
             if tree == await store.tree(parent):
                 return None
-            wanted = f"{tree}\n^{parent}\n".encode()
-            with tempfile.TemporaryFile(dir=store.path) as pack:
-                packing = ("pack-objects", "--revs", "--thin", "--delta-base-offset", "-q", "--stdout")
-                git.check(await git.attempt(call, *packing, stdin=wanted, stdout=pack), packing)
-                pack.seek(0)
-                indexing = ("index-pack", "--stdin", "--fix-thin", "--strict")
-                async with store.holding("fetch"):
-                    git.check(await git.attempt(store.call(), *indexing, stdin=pack), indexing)
+            await self._bring(store, call, tree, parent)
         commit = await store.commit(tree, parent, f"Uncommitted changes of {self.name}")
         await store.write_ref(f"refs/pullwright/taken/{commit}", commit)
         return commit
 
-    async def apply(self, patch: bytes) -> list[str]:
-        """Put a patch onto the tree; gives the paths that changed. Raises `UsageError` naming what is in the way."""
+    async def apply(self, store: BareStore, base: str, head: str, *, markers: bool = False) -> Applied:
+        """Put what happened from `base` to `head` onto the tree, merged with what is there.
+
+        The merge is made in `store`; what it changes is then put onto the files. Raises `UsageError` naming what is in
+        the way, and nothing has changed then; with `markers`, files in conflict get both sides between markers. What
+        markers cannot show, such as a file where the change has a directory, is refused all the same.
+        """
         if not await self.present():
             raise UsageError(f"{self.name} is bare and has no working tree. Merge the branch instead.")
         with self._scratch() as scratch:
             call = await self._call(scratch)
             before = await self._snapshot(call, scratch)
-            command = ("apply", "--cached", "--3way", "--whitespace=nowarn", "-")
-            merged = await git.attempt(call, *command, stdin=patch)
-            if merged.code != 0:
-                raise UsageError(await self._refusal(call, merged.error))
-            after = (await git.git(call, "write-tree")).decode().strip()
-            difference = ("diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv")
-            names = (await git.git(call, *difference, "--name-only", "-z", before, after)).split(b"\0")[:-1]
-            if not names:
-                return []
-            exact = await git.git(call, *difference, "-p", "--binary", "--full-index", before, after)
-            written = await git.attempt(call, "apply", "--whitespace=nowarn", "-", stdin=exact)
-            if written.code != 0:
-                raise UsageError(f"The change was not put onto {self.path}: {written.error.strip()}")
-            return [path_text(name) for name in names]
+            await self._bring(store, call, before, await self._head(call))
+            merged = await three_way(store, base, before, head)
+            if not merged.clean and not (markers and all(one.what in _SHOWN for one in merged.conflicts)):
+                raise UsageError(self._refusal(merged))
+            changed = await change_between(store, before, merged.tree)
+            if not changed.empty:
+                exact = await patch(store, before, merged.tree)
+                written = await git.attempt(call, "apply", "--whitespace=nowarn", "-", stdin=exact)
+                if written.code != 0:
+                    raise UsageError(f"The change was not put onto {self.path}: {written.error.strip()}")
+            return Applied(tuple(file.path for file in changed.files), merged.paths)
 
-    async def _refusal(self, call: git.Call, said: str) -> str:
-        unmerged = await git.attempt(call, "ls-files", "--unmerged", "-z")
-        files = [path_text(line.split(b"\t", 1)[1]) for line in unmerged.out.split(b"\0") if line]
-        files = files or re.findall(r"^error: (?:patch failed: )?(.+?)(?::\d+)?(?:: .*)?$", said, re.MULTILINE)
-        listed = "\n".join(f"  {name}" for name in dict.fromkeys(files)) or said.strip()
+    def _refusal(self, merged: Merged) -> str:
+        listed = "\n".join(f"  {one.path}{f' ({one.what})' if one.what else ''}" for one in merged.conflicts)
         return (
             f"The change does not fit onto {self.path} as it is now; nothing was changed. In the way:\n{listed}\n"
-            "Commit or stash what you have there, or merge the branch of the pull request instead."
+            "Commit or stash what you have there, merge the branch of the pull request instead, or ask for markers in "
+            "these files with --3way."
         )
+
+    async def _head(self, call: git.Call) -> str | None:
+        """The commit that the tree stands on, None before the first."""
+        head = await git.attempt(call, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return head.out.decode().strip() if head.code == 0 else None
+
+    async def _bring(self, store: BareStore, call: git.Call, tree: str, parent: str | None) -> None:
+        """Bring a tree of theirs into a store of ours."""
+        known = parent is not None and await store.commit_at(parent) is not None
+        wanted = f"{tree}\n^{parent}\n" if known else f"{tree}\n"
+        with tempfile.TemporaryFile(dir=store.path) as pack:
+            packing = ("pack-objects", "--revs", "--thin", "--delta-base-offset", "-q", "--stdout")
+            git.check(await git.attempt(call, *packing, stdin=wanted.encode(), stdout=pack), packing)
+            pack.seek(0)
+            indexing = ("index-pack", "--stdin", "--fix-thin", "--strict")
+            async with store.holding("fetch"):
+                git.check(await git.attempt(store.call(), *indexing, stdin=pack), indexing)
 
     async def _call(self, scratch: Path | None = None) -> git.Call:
         """How git runs in the tree: every filter that any configuration defines is replaced by none."""

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from pullwright.domain.errors import NoCommits, UsageError
+from pullwright.domain.errors import NoCommits, RepositoryError, UsageError
 from pullwright.domain.task import RepositoryRef
 from pullwright.repos.change import change_between, patch, take_change
 from pullwright.repos.commits import Hand, write_commit
 from pullwright.repos.mirror import Repositories, Store
+from pullwright.repos.worktree import Applied
 
 Person = Any  # conftest.Person
 At = Callable[[Path], Any]
@@ -108,8 +109,8 @@ async def test_changes_before_the_first_commit_have_nothing_to_stand_on(
         await store.take_changes(ref)
 
 
-async def a_change(person: Person, store: Store, files: dict[str, str], base: str | None = None) -> bytes:
-    """A patch as an attempt would have made it, from a commit that the person's repository does not know."""
+async def a_change(person: Person, store: Store, files: dict[str, str], base: str | None = None) -> tuple[str, str]:
+    """Base and head as an attempt would have made it, from a commit that the person's repository does not know."""
     base = base or person.rev("HEAD")
     index = {"GIT_INDEX_FILE": str(store.path / "scratch")}
     blobs = {
@@ -123,18 +124,18 @@ async def a_change(person: Person, store: Store, files: dict[str, str], base: st
     await git.git(call, "update-index", "-z", "--index-info", stdin=listed)
     tree = (await git.git(call, "write-tree")).decode().strip()
     change = await take_change(store, base, tree, "t-1")
-    return await patch(store, base, change.head)
+    return base, change.head
 
 
 async def test_a_change_is_put_onto_the_tree_as_its_owner(person: Person, repositories: Repositories) -> None:
     ref, store = await opened(repositories, person)
     difference = await a_change(person, store, {"src/a.py": "a = 2\n", "new/c.py": "c = 3\n"})
     index = (person.path / ".git" / "index").read_bytes()
-    assert await repositories.apply_to_working_tree(ref, difference) == ["new/c.py", "src/a.py"]
+    assert await repositories.apply_to_working_tree(ref, *difference) == Applied(("new/c.py", "src/a.py"))
     assert (person.path / "src" / "a.py").read_text() == "a = 2\n"
     assert (person.path / "new" / "c.py").stat().st_uid == person.uid
     assert (person.path / ".git" / "index").read_bytes() == index
-    assert await repositories.apply_to_working_tree(ref, difference) == []
+    assert await repositories.apply_to_working_tree(ref, *difference) == Applied(())
 
 
 async def test_a_change_is_merged_with_what_has_happened_since(person: Person, repositories: Repositories) -> None:
@@ -144,7 +145,7 @@ async def test_a_change_is_merged_with_what_has_happened_since(person: Person, r
     difference = await a_change(person, store, {"long": changed}, base)
     since = "".join(f"{'line' if n != 12 else 'LINE'} {n}\n" for n in range(-5, 30))
     person.write("long", since)
-    assert await repositories.apply_to_working_tree(ref, difference) == ["long"]
+    assert await repositories.apply_to_working_tree(ref, *difference) == Applied(("long",))
     assert (person.path / "long").read_text() == since.replace("line 15", "line 15 changed")
 
 
@@ -157,7 +158,7 @@ async def test_a_change_that_does_not_fit_changes_nothing(
     person.write("src/a.py", standing)
     before = untouched(person)
     with pytest.raises(UsageError, match=r"src/a\.py") as raised:
-        await repositories.apply_to_working_tree(ref, difference)
+        await repositories.apply_to_working_tree(ref, *difference)
     assert "src/b.py" not in str(raised.value)
     assert untouched(person) == before
 
@@ -169,27 +170,82 @@ async def test_a_new_file_does_not_overwrite_an_untracked_one(mine: Person, repo
     mine.write("new", "mine\n")
     before = untouched(mine)
     with pytest.raises(UsageError, match="new"):
-        await repositories.apply_to_working_tree(ref, difference)
+        await repositories.apply_to_working_tree(ref, *difference)
     assert untouched(mine) == before
 
 
-async def test_a_patch_cannot_leave_the_tree(mine: Person, repositories: Repositories, ground: Path) -> None:
-    ref, _ = await opened(repositories, mine)
+async def test_a_change_cannot_leave_the_tree(mine: Person, repositories: Repositories, ground: Path) -> None:
+    ref, store = await opened(repositories, mine)
     (mine.path / "out").symlink_to(ground)
-    for name in ("../evil", ".git/hooks/evil", "out/evil"):
-        header = f"diff --git a/{name} b/{name}\nnew file mode 100755\n--- /dev/null\n+++ b/{name}\n"
-        with pytest.raises(UsageError):
-            await repositories.apply_to_working_tree(ref, f"{header}@@ -0,0 +1 @@\n+evil\n".encode())
+    base = mine.rev("HEAD")
+    blob = (await store.run("hash-object", "-w", "--stdin", stdin=b"evil\n")).decode().strip()
+    entry = f"100755 blob {blob}\tevil\n"
+    for folder in ("..", ".git", "out"):
+        inner = (await store.run("mktree", stdin=entry.encode())).decode().strip()
+        tree = await store.run("mktree", stdin=f"040000 tree {inner}\t{folder}\n".encode())
+        head = await store.commit(tree.decode().strip(), base, "evil")
+        with pytest.raises((UsageError, RepositoryError)):
+            await repositories.apply_to_working_tree(ref, base, head, markers=True)
     assert not list(ground.rglob("evil"))
+    assert (mine.path / "README").exists()
+
+
+async def test_markers_are_left_on_wish_only(person: Person, repositories: Repositories) -> None:
+    ref, store = await opened(repositories, person)
+    difference = await a_change(person, store, {"src/a.py": "a = 2\n", "src/b.py": "b = 3\n"})
+    person.write("src/a.py", "a = 7\n")
+    index = (person.path / ".git" / "index").read_bytes()
+    applied = await repositories.apply_to_working_tree(ref, *difference, markers=True)
+    assert applied == Applied(("src/a.py", "src/b.py"), ("src/a.py",))
+    said = (person.path / "src" / "a.py").read_text()
+    assert "a = 7" in said
+    assert "a = 2" in said
+    assert "<<<<<<<" in said
+    assert (person.path / "src" / "a.py").stat().st_uid == person.uid
+    assert (person.path / ".git" / "index").read_bytes() == index
+
+
+async def test_every_kind_of_change_is_put_on(mine: Person, repositories: Repositories) -> None:
+    base = mine.commit({"moved": "".join(f"{n}\n" for n in range(20)), "mode": "m\n", "gone": "g\n", "kept": "k\n"})
+    mine.git("mv", "moved", "elsewhere")
+    mine.git("rm", "-q", "gone")
+    (mine.path / "mode").chmod(0o755)
+    (mine.path / "binary").write_bytes(bytes(range(256)))
+    (mine.path / "kept").unlink()
+    (mine.path / "kept").symlink_to("README")
+    head = mine.commit({"README": "hello\nthere\n"})
+    ref, _ = await opened(repositories, mine)
+    mine.git("checkout", "-q", base)
+    # What was edited where it was moved away from follows it.
+    mine.write("moved", "".join(f"{n}\n" for n in range(19)) + "mine\n")
+    await repositories.apply_to_working_tree(ref, base, head)
+    assert not (mine.path / "moved").exists()
+    assert (mine.path / "elsewhere").read_text().endswith("18\nmine\n")
+    assert not (mine.path / "gone").exists()
+    assert (mine.path / "mode").stat().st_mode & 0o111
+    assert (mine.path / "binary").read_bytes() == bytes(range(256))
+    assert (mine.path / "kept").is_symlink()
+
+
+async def test_no_merge_driver_of_theirs_runs(mine: Person, repositories: Repositories, ground: Path) -> None:
+    ref, store = await opened(repositories, mine)
+    difference = await a_change(mine, store, {"src/a.py": "a = 2\n"})
+    mine.git("config", "merge.evil.driver", f"touch {ground}/ran")
+    mine.write(".gitattributes", "* merge=evil\n")
+    mine.write("src/a.py", "a = 7\n")
+    with pytest.raises(UsageError, match=r"src/a\.py"):
+        await repositories.apply_to_working_tree(ref, *difference)
+    assert not (ground / "ran").exists()
 
 
 async def test_where_a_change_cannot_be_put(mine: Person, at: At, repositories: Repositories, ground: Path) -> None:
     mine.git("clone", "-q", "--bare", ".", str(ground / "bare"))
     ref, _ = await opened(repositories, at(ground / "bare"))
     with pytest.raises(UsageError, match="bare"):
-        await repositories.apply_to_working_tree(ref, b"")
+        await repositories.apply_to_working_tree(ref, "HEAD", "HEAD")
+    elsewhere = await repositories.locate("https://example.org/x", ground)
     with pytest.raises(UsageError, match="not on this machine"):
-        await repositories.apply_to_working_tree(await repositories.locate("https://example.org/x", ground), b"")
+        await repositories.apply_to_working_tree(elsewhere, "HEAD", "HEAD")
 
 
 async def test_a_change_tells_every_file(mine: Person, repositories: Repositories) -> None:
