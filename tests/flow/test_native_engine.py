@@ -256,7 +256,7 @@ async def test_the_first_question_is_small_and_marks_what_the_repository_says(ho
     body = server.bodies[0]
     said = "\n".join(str(item["content"]) for item in body["input"])
     assert "Use plain words." in said
-    (mark,) = set(re.findall(r"<instructions-([0-9a-f]{6})>", said))
+    (mark,) = set(re.findall(r"<instructions-([0-9a-f]{6}) of=", said))
     assert said.count(f"</instructions-{mark}>") == 1  # the file cannot close a fence that it does not know
     assert "docs/AGENTS.md" in said
     assert "Mend the failing test." in said
@@ -444,7 +444,7 @@ arguments = { summary = "enough" }
     results = await house.results()
     texts = [one.output.text for one in results]
     assert "not one JSON object" in texts[0]
-    assert "The tools are exec_command, write_stdin, apply_patch, finish" in texts[1]
+    assert "The tools are exec_command, write_stdin, apply_patch, " in texts[1]
     assert "cmd: Field required" in texts[2]
     assert "no file was changed" in texts[3]
     assert texts[4].startswith("Exit code: 126")
@@ -557,7 +557,9 @@ async def test_a_question_is_answered_without_a_way_to_change_files(house_of: Ma
     async with ModelServer(Scenario.parse('[[step]]\ntext = "calc.py:2 subtracts."')) as server:
         outcome = await house.play(house.engine(server), await house.sandbox())
     assert outcome == TurnOutcome("finished", "calc.py:2 subtracts.")
-    assert [tool["name"] for tool in server.bodies[0]["tools"]] == ["exec_command", "write_stdin", "finish"]
+    names = [tool["name"] for tool in server.bodies[0]["tools"]]
+    assert "exec_command" in names
+    assert "apply_patch" not in names
 
 
 async def test_instructions_over_the_limit_are_cut_and_it_is_said(house_of: MakeHouse) -> None:
@@ -569,7 +571,7 @@ async def test_instructions_over_the_limit_are_cut_and_it_is_said(house_of: Make
     assert "o" * 32769 not in said
     assert "They are cut: the file has 40000 bytes" in said
     assert "Use plain words" not in said
-    assert any("longer than 32 KiB" in event.text for event in await house.events() if isinstance(event, Noticed))
+    assert any("longer than the 32 KiB" in event.text for event in await house.events() if isinstance(event, Noticed))
 
 
 async def test_a_wrong_key_is_found_before_any_turn(house_of: MakeHouse) -> None:

@@ -2,7 +2,9 @@
 
 - `engine.py`: one turn: ask the model, run its tool calls, or take up a turn that was interrupted.
 - `conversation.py`: the log as the model is to see it.
-- `prompt.py`: what the model is told first, and the repository's own instructions.
+- `prompt.py`: what the model is told first.
+- `instructions.py`: the repository's own instructions and skills.
+- `fence.py`: setting data apart.
 - `tools/`: the tools that a model has, and what comes of its calls.
 - `edit.py`: `apply_patch` on the files of a sandbox, all or nothing.
 - `patch.py`: the patch format, pure.

@@ -5,5 +5,8 @@
 - `commands.py`: `exec_command` and `write_stdin`.
 - `sessions.py`: commands that are still running, by sandbox.
 - `patching.py`: `apply_patch`.
+- `searching.py`: `search`.
+- `pictures.py`: `view_image`.
+- `planning.py`: `plan`.
 - `ending.py`: `finish`.
 """

@@ -8,10 +8,15 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from pullwright.domain.errors import SandboxError, SandboxLost
+from pullwright.engines.native.fence import fenced
+from pullwright.engines.native.instructions import Instructions
 from pullwright.engines.native.tools.base import Context, Result, Tool
 from pullwright.engines.native.tools.commands import Commands
 from pullwright.engines.native.tools.ending import ending
 from pullwright.engines.native.tools.patching import patching
+from pullwright.engines.native.tools.pictures import pictures
+from pullwright.engines.native.tools.planning import planning
+from pullwright.engines.native.tools.searching import searching
 from pullwright.models.base import ToolCall
 from pullwright.sandbox.base import Sandbox
 
@@ -45,11 +50,12 @@ class Toolbox:
     def __init__(self, tools: Sequence[Tool] = (), families: Sequence[Family] = ()) -> None:
         self._tools = tuple(tools)
         self._families = tuple(families)
+        self._instructions = Instructions()
 
     @classmethod
     def standard(cls, tools: Sequence[Tool] = (), families: Sequence[Family] = ()) -> "Toolbox":
         """What every attempt has, and more tools before its end."""
-        return cls((patching(), *tools, ending()), (Commands(), *families))
+        return cls((patching(), searching(), pictures(), planning(), *tools, ending()), (Commands(), *families))
 
     async def offered(self, context: Context) -> dict[str, Tool]:
         """The tools for an attempt, by name."""
@@ -82,7 +88,10 @@ class Toolbox:
         if result.summary is not None:
             await self.end(context.work.sandbox)  # so that the last checkpoint is of files that nobody writes to
         writes = (tool.writes and result.writes) or self.busy(context.work.sandbox)
-        return replace(result, text=_whole(result, context.mark), data=None, writes=writes)
+        text, shown = _whole(result, context.mark), result.shown
+        if due := await self._instructions.due(context.work, context.mark, result.places):
+            text, shown = f"{text}\n\n{due}", shown + 2 * len(due.encode())  # the tail is half of what is shown
+        return replace(result, text=text, data=None, shown=shown, writes=writes)
 
     def busy(self, sandbox: Sandbox) -> bool:
         """Whether something runs there by itself and may change files between two calls."""
@@ -106,13 +115,6 @@ def arguments_of(call: ToolCall) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
-
-
-def fenced(data: str, mark: str, tag: str = "data") -> str:
-    """Text that is data, set apart by a mark that whoever wrote it cannot know, nor close if they did."""
-    name = f"{tag}-{mark}" if mark else tag
-    inner = data.replace("\0", "\N{REPLACEMENT CHARACTER}").replace(f"</{name}", f"<\\/{name}")
-    return f"<{name}>\n{inner}{'' if inner.endswith(chr(10)) else chr(10)}</{name}>"
 
 
 def _whole(result: Result, mark: str) -> str:
