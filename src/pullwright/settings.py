@@ -125,6 +125,11 @@ class Settings(BaseModel):
         return self.home / "repos"
 
     @property
+    def indexes(self) -> Path:
+        """Where the repositories' code indexes are."""
+        return self.home / "index"
+
+    @property
     def sandboxes(self) -> Path:
         """Where layers and running sandboxes are."""
         return self.home / "sandboxes"

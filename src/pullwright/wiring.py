@@ -1,10 +1,10 @@
 """From settings to a platform: the only module that names adapters."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from pullwright.code.index.indexes import Indexes
 from pullwright.domain.task import RepositoryRef
 from pullwright.engines.base import Engine
 from pullwright.engines.native.engine import NativeEngine
@@ -27,8 +27,8 @@ TOOLS = "/opt/pullwright/bin"
 async def build(settings: Settings) -> AsyncIterator[Platform]:
     """The platform that these settings describe; closed at the end."""
     record = await Record.open(settings)
-    root = os.geteuid() == 0
-    repositories = Repositories(settings.repositories, group=settings.sandbox_uid if root else None)
+    repositories = Repositories.of(settings)
+    indexes = Indexes.of(settings)
     models = Models(settings.model)
     sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
     toolbox = Toolbox.standard()
@@ -50,6 +50,7 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
             settings=settings,
             record=record,
             repositories=repositories,
+            indexes=indexes,
             sandboxes=sandboxes,
             engines={"repair": repair, "native": native},
             forge=forge,
@@ -59,6 +60,7 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
         )
     finally:
         await toolbox.close()
+        indexes.close()
         await models.close()
         await sandboxes.close()
         await record.close()

@@ -5,6 +5,7 @@
 - `task.py`: `task list|show|watch|diff|log|apply|message|cancel|retry`.
 - `operations.py`: `task export`.
 - `env.py`: `env list|show|prepare|shell`.
+- `code.py`: `code map|find|refs|tests`.
 - `doctor.py`: `doctor`.
 - `worker.py`: the worker that `--no-wait` leaves behind.
 - `house.py`: opens the record or the whole platform for one command.

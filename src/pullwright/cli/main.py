@@ -42,6 +42,7 @@ _COMMANDS = (
     ("run:run", "run", "Hand in a task and follow it to its pull request."),
     ("task:app", "task", "Look at tasks and steer them: list, show, watch, diff, log, apply, message, cancel, retry."),
     ("env:app", "env", "The environments that tasks work in: list, show, prepare, shell."),
+    ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
     ("doctor:doctor", "doctor", "What this machine offers, and the remedy for what is missing."),
 )
 

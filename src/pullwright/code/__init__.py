@@ -6,5 +6,6 @@
 - `requirements.py`: requirement names, and the parts of tox and setup.cfg files that matter here.
 - `repository_file.py`: `.pullwright.toml`.
 - `setup_script.py`: running a setup script so that a failure names its line.
+- `index/`: an index of definitions, uses and imports, and what can be asked of it.
 - `tree.py`: a repository's files at one commit, as detection reads them.
 """

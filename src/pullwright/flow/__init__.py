@@ -9,6 +9,7 @@
 - `shift.py`: what one worker has at hand while it works.
 - `attempt.py`: one attempt: sandbox, turns, change, verification.
 - `task.py`: one task: environment, attempts, comparison, delivery.
+- `codebase.py`: a repository's code index, opened for a person.
 - `workflows.py`: both as durable workflows.
 - `worker.py`: who does the work: one process per data directory.
 """

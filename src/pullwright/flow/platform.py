@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from pullwright.code.index.indexes import Indexes
 from pullwright.domain.task import RepositoryRef
 from pullwright.engines.base import EngineFactory, Piece
 from pullwright.forge.base import Forge
@@ -19,6 +20,7 @@ class Platform:
     settings: Settings
     record: Record
     repositories: Repositories
+    indexes: Indexes
     sandboxes: Sandboxes
     engines: Mapping[str, EngineFactory]  # by name: native, repair
     forge: Callable[[RepositoryRef], Forge]

@@ -15,6 +15,7 @@ from pullwright.repos.bare import HEAD_BRANCH, SOURCE, BareStore, TreeEntry
 from pullwright.repos.credentials import Tokens
 from pullwright.repos.source import PARTIAL_OBJECTS, Source
 from pullwright.repos.worktree import Applied, WorkingTree
+from pullwright.settings import Settings
 
 __all__ = ["Repositories", "Store", "TreeEntry"]
 
@@ -53,6 +54,11 @@ class Repositories:
     tokens: Tokens = field(default_factory=Tokens)
     partial_objects: int = PARTIAL_OBJECTS
     patience: float = 1.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Repositories":
+        """Those that these settings describe."""
+        return cls(settings.repositories, group=settings.sandbox_uid if os.geteuid() == 0 else None)
 
     async def locate(self, location: str, cwd: Path) -> RepositoryRef:
         """What a person wrote, as a reference. Raises `NotARepository` or `UsageError`."""

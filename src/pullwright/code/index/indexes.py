@@ -1,0 +1,205 @@
+"""The indexes of all repositories: brought up to date with a commit when asked for, shared by all who ask."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from pathlib import Path
+
+from pullwright.code.index.codebase import Codebase
+from pullwright.code.index.extract import Extract
+from pullwright.code.index.languages import header_language, language_of
+from pullwright.code.index.parsers import MAX_FILE, Parsers, Source
+from pullwright.code.index.shelf import Key, Shelf
+from pullwright.code.index.snapshot import Snapshot
+from pullwright.domain.errors import RepositoryError
+from pullwright.repos.bare import BareStore
+from pullwright.settings import Settings
+
+MAX_FILES = 60_000  # of one tree
+_KEPT = 8  # trees whose derived answers stay in memory
+_BATCH_FILES = 400
+_BATCH_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Building:
+    """How far the reading of a tree's files is."""
+
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+Progress = Callable[[Building], None]
+
+
+class Indexes:
+    """Every repository's index, below one folder."""
+
+    def __init__(self, root: Path, *, uid: int | None = None) -> None:
+        self._root = root
+        self.parsers = Parsers(uid=uid)
+        self._shelves: dict[str, Shelf] = {}
+        self._kept: OrderedDict[tuple[str, str], Codebase] = OrderedDict()
+        self._at_work: dict[tuple[str, str], asyncio.Lock] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Indexes":
+        """Those that these settings describe."""
+        return cls(settings.indexes, uid=settings.sandbox_uid)
+
+    def path(self, store: BareStore) -> Path:
+        """Where a store's index is."""
+        return self._root / f"{store.path.name.removesuffix('.git')}.sqlite"
+
+    async def at(self, store: BareStore, commit: str, progress: Progress = lambda _: None) -> Codebase:
+        """The repository at a commit, its files read where they have not been before.
+
+        Raises `RepositoryError` for an unknown commit, `MachineError` where the index cannot be kept.
+        """
+        key = (store.path.name, commit)
+        lock = self._at_work.setdefault(key, asyncio.Lock())
+        async with lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            codebase = await self._read(store, commit, progress)
+            self._kept[key] = codebase
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._at_work.pop(key, None)
+        return codebase
+
+    async def over(self, base: Codebase, changed: Mapping[str, bytes | None]) -> Codebase:
+        """The same with these files changed, or gone where None. What has been read before is not read again."""
+        if not changed:
+            return base
+        snapshot = base.snapshot
+        headers = header_language(snapshot.keys)
+        keys: dict[str, Key | None] = {}
+        contents: dict[Key, bytes] = {}
+        for path, data in changed.items():
+            language = language_of(path, headers=headers)
+            if data is None or language is None or len(data) > MAX_FILE:
+                keys[path] = None
+                continue
+            key = (blob_id(data), language)
+            keys[path] = key
+            contents[key] = data
+        missing = await asyncio.to_thread(snapshot.shelf.missing, list(contents))
+        found = [
+            ((source.blob, source.language), extract)
+            async for source, extract in self.parsers.extract([Source(*key, contents[key]) for key in missing])
+        ]
+        if found:
+            await asyncio.to_thread(snapshot.shelf.add, found)
+        read = await asyncio.to_thread(snapshot.shelf.known, contents.keys())
+        return Codebase(snapshot.over(keys, read), base.notes, base.links)
+
+    def close(self) -> None:
+        """End the processes and close the files."""
+        self.parsers.close()
+        for shelf in self._shelves.values():
+            shelf.close()
+        self._shelves.clear()
+        self._kept.clear()
+
+    async def _read(self, store: BareStore, commit: str, progress: Progress) -> Codebase:
+        entries = await store.files(commit)
+        files = {path: entry for path, entry in entries.items() if entry.type == "blob" and entry.mode != "120000"}
+        headers = header_language(files)
+        keys: dict[str, Key] = {}
+        for path, entry in files.items():
+            if language := language_of(path, headers=headers):
+                keys[path] = (entry.id, language)
+        notes = []
+        if len(keys) > MAX_FILES:
+            notes.append(f"only the first {MAX_FILES} of {len(keys)} files are indexed")
+            keys = dict(list(keys.items())[:MAX_FILES])
+        shelf = await asyncio.to_thread(self._shelf, store)
+        wanted = set(keys.values())
+        missing = await asyncio.to_thread(shelf.missing, list(keys.values()))
+        if missing:
+            async with store.holding("index"):  # another process may be at it
+                missing = await asyncio.to_thread(shelf.missing, missing)
+                await self._fill(store, shelf, missing, progress)
+        known = await asyncio.to_thread(shelf.known, wanted)
+        await asyncio.to_thread(shelf.see, known)
+        others = frozenset(entries.keys() - keys.keys())
+        return Codebase(Snapshot(shelf, keys, known, others), tuple(notes))
+
+    async def _fill(self, store: BareStore, shelf: Shelf, missing: Sequence[Key], progress: Progress) -> None:
+        """Read these files and keep what was found, batch by batch."""
+        sizes = await _sizes(store, [blob for blob, _ in missing])
+        started, done = time.monotonic(), 0
+        writing: asyncio.Task[None] | None = None
+        try:
+            for batch in _batches(missing, sizes):
+                contents = await _contents(store, [blob for blob, _ in batch if sizes.get(blob, 0) <= MAX_FILE])
+                sources = [Source(*key, contents[key[0]]) for key in batch if key[0] in contents]
+                found = [(key, Extract([], [], {}, 0, "too large")) for key in batch if key[0] not in contents]
+                async for source, extract in self.parsers.extract(sources):
+                    found.append(((source.blob, source.language), extract))
+                if writing:
+                    await writing
+                writing = asyncio.create_task(asyncio.to_thread(shelf.add, found))
+                done += len(batch)
+                passed = time.monotonic() - started
+                progress(Building(done, len(missing), passed / done * (len(missing) - done)))
+        finally:
+            if writing:
+                await writing
+
+    def _shelf(self, store: BareStore) -> Shelf:
+        path = self.path(store)
+        if path.name not in self._shelves:
+            self._shelves[path.name] = Shelf(path)
+        return self._shelves[path.name]
+
+
+def blob_id(data: bytes) -> str:
+    """The name that git gives to these bytes as a blob."""
+    return sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+async def _sizes(store: BareStore, blobs: Sequence[str]) -> dict[str, int]:
+    listed = "\n".join(dict.fromkeys(blobs)).encode() + b"\n"
+    out = await store.run("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=listed)
+    found = {}
+    for line in out.decode().splitlines():
+        blob, _, size = line.partition(" ")
+        if size.isdigit():  # an object that the store lacks is `missing`
+            found[blob] = int(size)
+    return found
+
+
+async def _contents(store: BareStore, blobs: Sequence[str]) -> dict[str, bytes]:
+    wanted = list(dict.fromkeys(blobs))
+    if not wanted:
+        return {}
+    out = await store.run("cat-file", "--batch=%(objectname) %(objectsize)", stdin="\n".join(wanted).encode() + b"\n")
+    found, at = {}, 0
+    while at < len(out):
+        end = out.index(b"\n", at)
+        blob, _, size = out[at:end].decode().partition(" ")
+        if not size.isdigit():
+            raise RepositoryError(f"{store.name} lacks the object {blob}. Fetch the repository again.")
+        found[blob] = out[end + 1 : end + 1 + int(size)]
+        at = end + 2 + int(size)
+    return found
+
+
+def _batches(keys: Sequence[Key], sizes: Mapping[str, int]) -> list[list[Key]]:
+    batches: list[list[Key]] = []
+    room = 0
+    for key in keys:
+        size = min(sizes.get(key[0], MAX_FILE + 1), MAX_FILE)
+        if not batches or len(batches[-1]) >= _BATCH_FILES or size > room:
+            batches.append([])
+            room = _BATCH_BYTES
+        batches[-1].append(key)
+        room -= size
+    return batches
