@@ -127,6 +127,8 @@ class Indexes:
                 missing = await asyncio.to_thread(shelf.missing, missing)
                 await self._fill(store, shelf, missing, progress)
         known = await asyncio.to_thread(shelf.known, wanted)
+        if absent := len(wanted) - len(known):
+            notes.append(f"{absent} files are not on this machine yet and are not indexed")
         await asyncio.to_thread(shelf.see, known)
         others = frozenset(entries.keys() - keys.keys())
         return Codebase(Snapshot(shelf, keys, known, others), tuple(notes))
@@ -134,11 +136,12 @@ class Indexes:
     async def _fill(self, store: BareStore, shelf: Shelf, missing: Sequence[Key], progress: Progress) -> None:
         """Read these files and keep what was found, batch by batch."""
         sizes = await _sizes(store, [blob for blob, _ in missing])
+        missing = [key for key in missing if key[0] in sizes]  # a partial store lacks some, until a checkout wants them
         started, done = time.monotonic(), 0
         writing: asyncio.Task[None] | None = None
         try:
             for batch in _batches(missing, sizes):
-                contents = await _contents(store, [blob for blob, _ in batch if sizes.get(blob, 0) <= MAX_FILE])
+                contents = await _contents(store, [blob for blob, _ in batch if sizes[blob] <= MAX_FILE])
                 sources = [Source(*key, contents[key[0]]) for key in batch if key[0] in contents]
                 found = [(key, Extract([], [], {}, 0, "too large")) for key in batch if key[0] not in contents]
                 async for source, extract in self.parsers.extract(sources):
@@ -196,7 +199,7 @@ def _batches(keys: Sequence[Key], sizes: Mapping[str, int]) -> list[list[Key]]:
     batches: list[list[Key]] = []
     room = 0
     for key in keys:
-        size = min(sizes.get(key[0], MAX_FILE + 1), MAX_FILE)
+        size = min(sizes[key[0]], MAX_FILE)
         if not batches or len(batches[-1]) >= _BATCH_FILES or size > room:
             batches.append([])
             room = _BATCH_BYTES
