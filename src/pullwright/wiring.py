@@ -1,11 +1,14 @@
 """From settings to a platform: the only module that names adapters."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from pullwright.code.index.indexes import Indexes
 from pullwright.domain.task import RepositoryRef
+from pullwright.egress.machine import Machine
+from pullwright.egress.proxy import Proxy
 from pullwright.engines.base import Engine
 from pullwright.engines.native.engine import NativeEngine
 from pullwright.engines.native.tools.toolbox import Toolbox
@@ -30,6 +33,7 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
     repositories = Repositories.of(settings)
     indexes = Indexes.of(settings)
     models = Models(settings.model)
+    egress = Proxy(Machine.found(os.environ, Path.home()))
     sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
     toolbox = Toolbox.standard()
 
@@ -52,6 +56,7 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
             repositories=repositories,
             indexes=indexes,
             sandboxes=sandboxes,
+            egress=egress,
             engines={"repair": repair, "native": native},
             forge=forge,
             default_model=lambda: found(settings.model),
@@ -63,6 +68,7 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
         indexes.close()
         await models.close()
         await sandboxes.close()
+        await egress.close()
         await record.close()
 
 

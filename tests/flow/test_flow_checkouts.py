@@ -9,7 +9,6 @@ import pytest
 
 from pullwright.domain.environment import Environment, Origin, Setting
 from pullwright.domain.task import EngineChoice, TaskRequest
-from pullwright.domain.transcript import Progressed
 from pullwright.flow.checkouts import MOST_LAYERS
 from pullwright.flow.environment import Environments, checkout, machine_spec
 from pullwright.flow.platform import Platform
@@ -55,7 +54,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
         yield made
 
 
-async def quiet(_: Progressed) -> None:
+async def quiet(_: object) -> None:
     return None
 
 

@@ -101,7 +101,7 @@ def test_every_command_explains_itself(run: Run, tokens: tuple[str, ...]) -> Non
         (("run", "x", "--max-cost", "-1"), "--max-cost"),
         (("run", "x", "--max-minutes", "nan"), "--max-minutes"),
         (("run", "  "), "empty"),
-        (("run", "x", "--allow-host", "example.org"), "not available in this version"),
+        (("run", "x", "--allow-host", "https://example.org"), "its host alone"),
         (("task", "show"), "TASK"),
         (("task", "show", "zzz"), "task list"),
         (("task", "log", "zzz"), "task list"),

@@ -189,7 +189,7 @@ def test_an_environment_is_known_by_what_its_setup_depends_on(setup: str, check:
 
 
 def test_an_agent_has_no_internet_unless_somebody_says_so() -> None:
-    assert NetworkPolicy().agent is Internet.OFF
+    assert NetworkPolicy().agent.internet is Internet.OFF
 
 
 def test_only_proof_is_ready() -> None:

@@ -55,7 +55,8 @@ def run(
         model: The model, PROVIDER:NAME; may be given more than once.
         check: The command that runs the tests, instead of what is detected.
         setup: The command that installs what the repository needs, instead of what is detected.
-        allow_host: A host that the agent may reach.
+        allow_host: A host that the engines may reach: HOST, HOST:PORT, '*.HOST', 'GET,HEAD HOST', or
+            preset:package-registries; may be given more than once. Without it the environment's policy holds.
         max_cost: End an attempt that has cost this many US dollars.
         max_minutes: End an attempt after this many minutes.
         search_seconds: How long the repair engine searches for an edit, all its searches together.
@@ -69,15 +70,11 @@ def run(
         background: Hand it in and return; a worker in the background does it.
         json: Print the task as JSON on standard output.
     """
-    if allow_host:
-        raise UsageError(
-            "--allow-host: internet access for agents is not available in this version; leave the option out. The "
-            "setup command may use the internet"
-        )
     if not task.strip():
         raise UsageError("the task is empty: say what is to be done")
     if attempts is not None and attempts < 1:
         raise UsageError(f"--attempts takes a number above 0, not {attempts}")
+    from pullwright.domain.network import canonical
     from pullwright.flow.desk import Order
 
     order = Order(
@@ -96,6 +93,7 @@ def run(
         author=author,
         co_authors=tuple(co_author or ()),
         commits=commits,
+        allow=tuple(canonical(rule) for rule in allow_host or ()),
         limits=_limits(max_cost, max_minutes, search_seconds),
     )
     return asyncio.run(_run(order, background=background, json=json))

@@ -14,6 +14,7 @@ from pullwright.domain.transcript import (
     ChangeTaken,
     Chosen,
     Delivered,
+    EgressDecided,
     EngineNoted,
     EnvironmentChosen,
     EnvironmentPrepared,
@@ -135,6 +136,8 @@ class Story:
                 return receipt_lines(receipt)
             case Chosen(attempt=attempt, reasons=reasons):
                 return [] if self.alone else _chosen(attempt, reasons)
+            case EgressDecided() as decided:
+                return egress_lines(decided)
             case CancelRequested():
                 return [Line("cancel requested", "warning")]
             case Delivered(pull_request=pull) if recorded.log == self.task.id:
@@ -269,6 +272,22 @@ def call_line(called: ToolCalled) -> str:
     if about:
         return f"{shown(called.name)} {names(tuple(about))}"
     return f"{shown(called.name)} {cut(first_line(' '.join(str(v) for v in arguments.values())), 100)}".rstrip()
+
+
+def egress_lines(decided: EgressDecided) -> list[Line]:
+    """What asked for the internet and what came of it; where it was refused, what would allow it."""
+    if decided.allowed and decided.count > 1:
+        return []  # the first time it was told
+    method = f"{shown(decided.method)} " if decided.method not in (None, "CONNECT") else ""
+    place = shown(decided.host) if decided.port in (0, 80, 443) else f"{shown(decided.host)}:{decided.port}"
+    by = f" by `{first_line(decided.command, 80)}`" if decided.command else ""
+    times = f", {decided.count:,} times more" if decided.count > 1 else ""
+    if decided.allowed:
+        return [Line(f"internet: {method}{place}{by}", "dim")]
+    lines = [Line(f"refused: {method}{place}{by}: {shown(decided.reason)}{times}", "warning")]
+    if decided.remedy and decided.count == 1:
+        lines.append(Line(f"  to allow it: {shown(decided.remedy)}", "warning"))
+    return lines
 
 
 def _model_said(said: ModelSaid) -> list[Line]:

@@ -23,7 +23,7 @@ _PREPARE = (
     'command -v node >/dev/null || { echo "node is not installed on this machine; install it together with npm" >&2; '
     "exit 127; }\n"
     "certificates=/etc/ssl/certs/ca-certificates.crt\n"
-    'if [ -f "$certificates" ]; then export NODE_EXTRA_CA_CERTS="$certificates"; fi'
+    'if [ -f "$certificates" ]; then export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$certificates}"; fi'
 )
 _TEST_FILE = re.compile(r"(?:^|/)(?:test/.*|[^/]*[.\-_]test|test-[^/]*|test)\.[cm]?js$")
 _READ_TESTS = 40

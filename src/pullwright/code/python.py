@@ -30,7 +30,8 @@ VARIABLES = {
 # Tools that bring certificates of their own are told to use the machine's: companies intercept TLS.
 _CERTIFICATES = (
     "certificates=/etc/ssl/certs/ca-certificates.crt\n"
-    'if [ -f "$certificates" ]; then export REQUESTS_CA_BUNDLE="$certificates" PIP_CERT="$certificates"; fi'
+    'if [ -f "$certificates" ]; then export REQUESTS_CA_BUNDLE="${REQUESTS_CA_BUNDLE:-$certificates}" '
+    'PIP_CERT="${PIP_CERT:-$certificates}"; fi'
 )
 
 _MARKERS = (

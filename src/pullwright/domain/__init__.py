@@ -3,7 +3,8 @@
 - `value.py`: the frozen base of every value, and identifiers.
 - `errors.py`: the one error tree.
 - `limits.py`: what an attempt may use: time, turns, tokens, money, machine.
-- `network.py`: what an attempt may reach.
+- `network.py`: what a phase of the work may reach, and the decision about one request.
+- `presets.py`: lists of hosts that an environment may allow by one name.
 - `environment.py`: how a repository becomes a working machine.
 - `receipt.py`: test results, verdicts, the receipt of a verification.
 - `change.py`: what an attempt changed.

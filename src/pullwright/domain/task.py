@@ -8,6 +8,7 @@ from pydantic import Field
 from pullwright.domain.commits import CommitRules
 from pullwright.domain.errors import IllegalMove
 from pullwright.domain.limits import AttemptLimits
+from pullwright.domain.network import RuleText
 from pullwright.domain.receipt import Receipt
 from pullwright.domain.value import Value
 
@@ -81,6 +82,7 @@ class TaskRequest(Value):
     attempts: tuple[EngineChoice, ...] = Field(min_length=1)
     setup: str | None = None
     check: str | None = None
+    allow: tuple[RuleText, ...] = Field((), description="Hosts that the engines may reach beside the environment's.")
     limits: AttemptLimits = AttemptLimits()
     commits: CommitRules = CommitRules()
 

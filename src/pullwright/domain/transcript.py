@@ -267,6 +267,20 @@ class Delivered(Value):
     pull_request: PullRequest
 
 
+class EgressDecided(Value):
+    """Something inside asked for the internet, and was let through or refused. The same again is only counted."""
+
+    kind: Literal["egress-decided"] = "egress-decided"
+    host: str
+    port: int
+    method: str | None = Field(None, description="The HTTP method where it was looked at; `CONNECT` for a tunnel.")
+    allowed: bool
+    reason: str
+    command: str | None = Field(None, description="What asked, in its own words: a workload may call itself anything.")
+    count: int = Field(1, description="How many times since the last such event.")
+    remedy: str | None = Field(None, description="Where it was refused: the command that would allow it.")
+
+
 class CancelRequested(Value):
     """A person wants the task to stop."""
 
@@ -299,6 +313,7 @@ Event = Annotated[
     | Answered
     | Chosen
     | Delivered
+    | EgressDecided
     | CancelRequested,
     Field(discriminator="kind"),
 ]

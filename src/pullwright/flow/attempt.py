@@ -135,7 +135,7 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
     @asynccontextmanager
     async def machine(commit: str) -> AsyncIterator[Sandbox]:
         name = f"{attempt_id}-check-{next(counter)}"
-        async with shift.workspaces.clean(task.request, environment, commit, name) as sandbox:
+        async with shift.workspaces.clean(task.request, environment, commit, name, shift.tell(attempt_id)) as sandbox:
             yield sandbox
 
     bench = Bench(

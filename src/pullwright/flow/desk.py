@@ -10,10 +10,12 @@ from pullwright.domain.change import Change
 from pullwright.domain.commits import CommitRules, anew
 from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
 from pullwright.domain.limits import AttemptLimits
+from pullwright.domain.network import canonical
 from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, Task, TaskRequest
 from pullwright.domain.transcript import (
     CancelRequested,
     ChangeTaken,
+    EgressDecided,
     EnvironmentChosen,
     Moved,
     Noticed,
@@ -23,6 +25,7 @@ from pullwright.domain.transcript import (
 from pullwright.domain.value import new_task_id, now
 from pullwright.flow.environment import Environments, choose_environment, machine_spec
 from pullwright.flow.ground import branch_of, commit_rules
+from pullwright.flow.outside import Phase, Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.repos.export import exported
@@ -59,6 +62,7 @@ class Order:
     author: str | None = None
     co_authors: tuple[str, ...] = ()
     commits: str | None = None  # squash or keep
+    allow: tuple[str, ...] = ()
     limits: AttemptLimits = field(default_factory=AttemptLimits)
 
 
@@ -112,6 +116,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         attempts=choices,
         setup=order.setup,
         check=order.check,
+        allow=tuple(canonical(rule) for rule in order.allow),
         limits=order.limits,
         commits=rules,
     )
@@ -246,11 +251,8 @@ async def prepare_environment(platform: Platform, order: Order, say: Say = lambd
     """Make the environment's layers now, before a task needs them."""
     surveyed = await survey(platform, order, say)
 
-    async def tell(progress: Progressed) -> None:
-        say(progress.text)
-
     request = _request(order, surveyed)
-    await Environments(platform).layers(request, surveyed.chosen.environment, f"prepare-{new_task_id()}", tell)
+    await Environments(platform).layers(request, surveyed.chosen.environment, f"prepare-{new_task_id()}", _telling(say))
     return surveyed
 
 
@@ -265,18 +267,29 @@ async def shell(
     request, environment = _request(order, surveyed), surveyed.chosen.environment
     name = f"shell-{new_task_id()}"
 
-    async def quiet(_: Progressed) -> None:
-        return None
-
-    layers = await Environments(platform).layers(request, environment, name, quiet)
+    tell = _telling(say)
+    layers = await Environments(platform).layers(request, environment, name, tell)
     store = platform.repositories.store(surveyed.repository)
-    sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers))
+    door = await open_door(platform, request, environment, Phase.AGENT, name, tell)
+    sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
     try:
         process = await sandbox.open(ExecRequest(argv=argv, timeout=7 * 24 * 3600.0), pty=pty)
     except BaseException:
         await asyncio.shield(sandbox.stop())
         raise
     return sandbox, process
+
+
+def _telling(say: Say) -> Tell:
+    """Progress and refusals in words, where there is no log to write them to."""
+
+    async def tell(event: Progressed | EgressDecided) -> None:
+        if isinstance(event, Progressed):
+            say(event.text)
+        elif not event.allowed:
+            say(f"refused: {event.host}:{event.port}, {event.reason}. {event.remedy or ''}")
+
+    return tell
 
 
 def _request(order: Order, surveyed: Surveyed) -> TaskRequest:
@@ -288,6 +301,7 @@ def _request(order: Order, surveyed: Surveyed) -> TaskRequest:
         attempts=(EngineChoice(engine="repair"),),
         setup=order.setup,
         check=order.check,
+        allow=tuple(canonical(rule) for rule in order.allow),
     )
 
 

@@ -4,25 +4,22 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pullwright.code import detect, setup_script
 from pullwright.domain.environment import Environment
 from pullwright.domain.errors import SandboxError, SetupFailed
-from pullwright.domain.network import Internet
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EnvironmentChosen, Output, Progressed
 from pullwright.flow.checkouts import Checkouts, Ground
+from pullwright.flow.outside import Phase, Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
 from pullwright.repos.mirror import Store
-from pullwright.sandbox.base import Bind, ExecRequest, Sandbox, SandboxSpec
+from pullwright.sandbox.base import Bind, Door, ExecRequest, Sandbox, SandboxSpec
 
 SETUP_SECONDS = 1800.0
 CHECKOUT_SECONDS = 600.0
-
-Tell = Callable[[Progressed], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def machine_spec(
     name: str,
     layers: tuple[str, ...],
     *,
-    internet: Internet = Internet.OFF,
+    door: Door | None = None,
     read_only: bool = False,
 ) -> SandboxSpec:
     """A sandbox of this environment over these layers."""
@@ -66,7 +63,7 @@ def machine_spec(
         name=name,
         layers=layers,
         binds=(*platform.tools, Bind(store.objects, checkpoints.OBJECTS)),
-        internet=internet,
+        door=door,
         limits=environment.limits,
         variables={**platform.variables, **environment.variables},
         read_only=read_only,
@@ -115,7 +112,7 @@ class Environments:
         async with self._locks[request.repository.key + key]:
             layer = await self._known(request, key)
             if layer is None:
-                layer = await self._maintain(request, environment, name, laid)
+                layer = await self._maintain(request, environment, name, laid, tell)
                 await self._platform.record.save_environment(request.repository.key, key, layer, None)
         return (*laid, layer)
 
@@ -139,7 +136,8 @@ class Environments:
             base = await plain.snapshot()
         finally:
             await plain.stop()
-        spec = machine_spec(platform, store, environment, f"{name}-setup", (base,), internet=environment.network.setup)
+        door = await open_door(platform, request, environment, Phase.SETUP, f"{name}-setup", tell)
+        spec = machine_spec(platform, store, environment, f"{name}-setup", (base,), door=door)
         sandbox = await platform.sandboxes.start(spec)
         try:
             log = await self._setup_script(sandbox, environment, name, tell)
@@ -181,12 +179,15 @@ class Environments:
 
         return Ground(below=below, start=start, lay_out=checkout)
 
-    async def _maintain(self, request: TaskRequest, environment: Environment, name: str, laid: tuple[str, ...]) -> str:
+    async def _maintain(
+        self, request: TaskRequest, environment: Environment, name: str, laid: tuple[str, ...], tell: Tell
+    ) -> str:
         """Run the maintenance script on a checkout; gives the layer of what it wrote."""
         platform = self._platform
         store = platform.repositories.store(request.repository)
-        internet = environment.network.setup
-        spec = machine_spec(platform, store, environment, f"{name}-maintenance", laid, internet=internet)
+        name = f"{name}-maintenance"
+        door = await open_door(platform, request, environment, Phase.SETUP, name, tell)
+        spec = machine_spec(platform, store, environment, name, laid, door=door)
         sandbox = await platform.sandboxes.start(spec)
         try:
             result = await sandbox.run(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pullwright.code.index.indexes import Indexes
 from pullwright.domain.task import RepositoryRef
+from pullwright.egress.base import Egress
 from pullwright.engines.base import EngineFactory, Piece
 from pullwright.forge.base import Forge
 from pullwright.repos.mirror import Repositories
@@ -22,6 +23,7 @@ class Platform:
     repositories: Repositories
     indexes: Indexes
     sandboxes: Sandboxes
+    egress: Egress
     engines: Mapping[str, EngineFactory]  # by name: native, repair
     forge: Callable[[RepositoryRef], Forge]
     default_model: Callable[[], Awaitable[str | None]]  # what the machine's configuration names, if anything

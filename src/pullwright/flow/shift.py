@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pullwright.domain.task import State
-from pullwright.domain.transcript import Moved, Noticed, Progressed
-from pullwright.flow.environment import Tell
+from pullwright.domain.transcript import EgressDecided, Moved, Noticed, Progressed
+from pullwright.flow.outside import Tell
 from pullwright.flow.platform import Platform
 from pullwright.flow.workspace import Workspaces
 
@@ -56,7 +56,7 @@ class Shift:
     def tell(self, log: str) -> Tell:
         """Where progress of a task or an attempt is written down."""
 
-        async def write(event: Progressed) -> None:
+        async def write(event: Progressed | EgressDecided) -> None:
             await self.platform.record.append(log, event)
 
         return write

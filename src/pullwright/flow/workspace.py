@@ -7,7 +7,8 @@ from pullwright.domain.environment import Environment
 from pullwright.domain.errors import SandboxError
 from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
 from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Recorded, TurnEnded
-from pullwright.flow.environment import Environments, Tell, checkout, machine_spec
+from pullwright.flow.environment import Environments, checkout, machine_spec
+from pullwright.flow.outside import Phase, Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
 from pullwright.sandbox.base import ExecRequest, Sandbox
@@ -34,7 +35,8 @@ class Workspaces:
         checkpoint = last_checkpoint(events, before=turn)
         layers = await self.environments.layers(request, environment, attempt.id, tell)
         read_only = request.mode is Mode.ASK
-        spec = machine_spec(platform, store, environment, attempt.id, layers, read_only=read_only)
+        door = await open_door(platform, request, environment, Phase.AGENT, attempt.id, tell)
+        spec = machine_spec(platform, store, environment, attempt.id, layers, door=door, read_only=read_only)
         sandbox = await platform.sandboxes.start(spec)
         try:
             if checkpoint is not None:
@@ -69,7 +71,7 @@ class Workspaces:
 
     @asynccontextmanager
     async def clean(
-        self, request: TaskRequest, environment: Environment, commit: str, name: str
+        self, request: TaskRequest, environment: Environment, commit: str, name: str, tell: Tell
     ) -> AsyncIterator[Sandbox]:
         """A fresh machine of the task's environment with a commit checked out; gone afterwards."""
 
@@ -79,7 +81,8 @@ class Workspaces:
         platform = self._platform
         layers = await self.environments.layers(request, environment, name, quiet)
         store = platform.repositories.store(request.repository)
-        sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers))
+        door = await open_door(platform, request, environment, Phase.AGENT, name, tell)
+        sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
         try:
             if commit != request.base_commit:
                 await checkout(sandbox, commit)

@@ -15,7 +15,9 @@
  * An order is a struct order. With ORDER_RUN come descriptors (unix(7), SCM_RIGHTS): the request, standard output,
  * standard error, and standard input unless it is /dev/null; with FLAG_TERMINAL the request alone, and SAY_TERMINAL
  * brings the terminal's other end back. A request is a file: the number of arguments and of variables (uint32_t), then
- * the working directory, the arguments and the variables as NUL-terminated strings.
+ * the working directory, the arguments and the variables as NUL-terminated strings. ORDER_LISTEN opens 127.0.0.1:FLAGS
+ * inside, and SAY_LISTENING hands the listening socket out: a socket stays in the network that it was made in, so the
+ * host itself answers in there.
  *
  * The agent trusts the host; the host trusts nothing that comes from here.
  */
@@ -25,6 +27,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -53,9 +56,9 @@
 #define KILL_PASSES 500 /* about two seconds */
 #define INSIDE_ID 1000
 
-enum { ORDER_RUN = 1, ORDER_KILL = 2 };
+enum { ORDER_RUN = 1, ORDER_KILL = 2, ORDER_LISTEN = 3 };
 enum { FLAG_TERMINAL = 1, FLAG_READ = 2, FLAG_WRITE = 4 };
-enum { SAY_HELLO = 1, SAY_TERMINAL = 2, SAY_ENDED = 3, SAY_GONE = 4, SAY_REFUSED = 5 };
+enum { SAY_HELLO = 1, SAY_TERMINAL = 2, SAY_ENDED = 3, SAY_GONE = 4, SAY_REFUSED = 5, SAY_LISTENING = 6 };
 enum { CODE_REFUSED = 125, CODE_NO_FILE = 120, CODE_TOO_LONG = 121 }; /* exit codes that are no errno(3) */
 
 struct order {
@@ -501,6 +504,19 @@ static void reap(void) {
             }
 }
 
+/* A listening socket of this network, for the host to answer at. Nothing of it stays here. */
+static void listen_inside(const struct order *order) {
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((uint16_t)order->flags)};
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&place, sizeof place) < 0 || listen(listener, 256) < 0)
+        say(SAY_REFUSED, order->id, errno, -1);
+    else
+        say(SAY_LISTENING, order->id, 0, listener);
+    if (listener >= 0) close(listener);
+    say(SAY_GONE, order->id, 0, -1);
+}
+
 static void obey(void) {
     struct order order;
     int fds[8], fd_count = 0;
@@ -520,6 +536,7 @@ static void obey(void) {
         memcpy(fds, CMSG_DATA(given), (size_t)fd_count * sizeof(int));
     }
     if (size == sizeof order && order.kind == ORDER_RUN) start(&order, fds, fd_count);
+    if (size == sizeof order && order.kind == ORDER_LISTEN) listen_inside(&order);
     if (size == sizeof order && order.kind == ORDER_KILL)
         for (int i = 0; i < MAX_EXECS; i++)
             if (execs[i].supervisor != 0 && execs[i].id == order.id) {

@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -22,8 +22,8 @@ MAX_REQUEST = 64 * 1024 * 1024  # bytes, as in machine.c
 _ORDER = struct.Struct("=IIIHH")
 _SAYING = struct.Struct("=IIi")
 _COUNTS = struct.Struct("=II")
-_RUN, _KILL = 1, 2
-_HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED = 1, 2, 3, 4, 5
+_RUN, _KILL, _LISTEN = 1, 2, 3
+_HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED, _LISTENING = 1, 2, 3, 4, 5, 6
 _CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
 _CROWDED_SECONDS = 0.002
 _TERMINAL_DEVICE = os.makedev(5, 2)  # /dev/ptmx (Documentation/admin-guide/devices.txt)
@@ -45,7 +45,7 @@ class Command:
     number: int
     ended: "asyncio.Future[int]"  # its exit code
     gone: "asyncio.Future[None]"  # nothing that it started is left either
-    terminal: "asyncio.Future[int]"  # the outer end of its terminal, the caller's to close
+    handed: "asyncio.Future[int]"  # the outer end of its terminal, or its listening socket; the caller's to close
 
 
 class Line:
@@ -79,11 +79,7 @@ class Line:
     ) -> Command:
         """Order a command; `descriptors` are its output, errors and, unless it is empty, input; none for a terminal."""
         request = _request(arguments, cwd, variables or {})
-        command = Command(
-            self._next, self._loop.create_future(), self._loop.create_future(), self._loop.create_future()
-        )
-        self._next += 1
-        self._commands[command.number] = command
+        command = self._order()
         file = os.memfd_create("request")
         try:
             _fill(file, request)
@@ -93,6 +89,24 @@ class Line:
             raise
         finally:
             os.close(file)
+        return command
+
+    async def listen(self, port: int) -> socket.socket:
+        """A socket that listens on that port of the sandbox's loopback: who accepts from it answers in there."""
+        command = self._order()
+        try:
+            await self._send(_ORDER.pack(_LISTEN, command.number, port, 0, 0), ())
+            return socket.socket(fileno=await command.handed)
+        except BaseException:
+            self._commands.pop(command.number, None)
+            raise
+
+    def _order(self) -> Command:
+        command = Command(
+            self._next, self._loop.create_future(), self._loop.create_future(), self._loop.create_future()
+        )
+        self._next += 1
+        self._commands[command.number] = command
         return command
 
     async def kill(self, command: Command, patience: float) -> None:
@@ -110,7 +124,7 @@ class Line:
             self._socket.close()
         self.lost = True
         for command in self._commands.values():
-            self._fail(command.ended, command.gone, command.terminal)
+            self._fail(command.ended, command.gone, command.handed)
         self._commands.clear()
         self._fail(self._hello, self._room)
 
@@ -163,13 +177,13 @@ class Line:
             self._hello.set_result(None)
         if (command := self._commands.get(number)) is None:
             return
-        if kind == _TERMINAL and not command.terminal.done() and len(descriptors) == 1 and _is_terminal(*descriptors):
-            command.terminal.set_result(descriptors.pop())
+        if (fits := _HANDED.get(kind)) and not command.handed.done() and len(descriptors) == 1 and fits(*descriptors):
+            command.handed.set_result(descriptors.pop())
         elif kind == _ENDED and not command.ended.done():
             command.ended.set_result(code & 0xFF)
         elif kind == _REFUSED and not command.ended.done():
             why = os.strerror(code) if code > 0 else "no reason was given"
-            for future in (command.ended, command.terminal):
+            for future in (command.ended, command.handed):
                 _break(future, SandboxError(f"the sandbox {self._name} can run nothing more: {why}"))
         elif kind == _GONE:
             del self._commands[number]
@@ -177,7 +191,7 @@ class Line:
                 command.gone.set_result(None)
             if not command.ended.done():
                 command.ended.set_result(137)  # whatever ended what should have told
-            _break(command.terminal, SandboxError(f"the sandbox {self._name} has no terminal"))
+            _break(command.handed, SandboxError(f"the sandbox {self._name} handed out nothing that was asked for"))
 
     def _fail(self, *futures: "asyncio.Future[int] | asyncio.Future[None] | None") -> None:
         for future in futures:
@@ -200,6 +214,14 @@ def _is_terminal(descriptor: int) -> bool:
     return stat.S_ISCHR(facts.st_mode) and facts.st_rdev == _TERMINAL_DEVICE
 
 
+def _is_listening(descriptor: int) -> bool:
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(descriptor)) as given:
+        facts = (socket.SO_DOMAIN, socket.SO_TYPE, socket.SO_ACCEPTCONN)
+        return [given.getsockopt(socket.SOL_SOCKET, fact) for fact in facts] == [socket.AF_INET, socket.SOCK_STREAM, 1]
+
+
 def _request(arguments: Sequence[str], cwd: str, variables: Mapping[str, str]) -> bytes:
     words = [os.fsencode(word) for word in (cwd, *arguments, *(f"{name}={value}" for name, value in variables.items()))]
     if any(b"\0" in word for word in words):
@@ -214,3 +236,7 @@ def _fill(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
+
+
+# What may come as the answer to an order for it, and what it has to be.
+_HANDED: dict[int, Callable[[int], bool]] = {_TERMINAL: _is_terminal, _LISTENING: _is_listening}

@@ -5,13 +5,13 @@ environment may install what it needs; all three are copy-on-write over the laye
 read-only. The user is 1000:1000. Answers from inside are data from a hostile source.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pullwright.domain.limits import SandboxLimits
-from pullwright.domain.network import Internet
 
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
@@ -26,6 +26,33 @@ class Bind:
     target: str
 
 
+class Door(Protocol):
+    """The only way out of a sandbox: somebody answers at a port of its loopback and decides what may pass."""
+
+    @property
+    def port(self) -> int:
+        """Where inside it is."""
+        ...
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What tells programs inside where it is."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """What programs inside need for it, read-only: the place inside, and the host's file."""
+        ...
+
+    async def open(self, listener: socket.socket, who: Callable[[int], Awaitable[str | None]]) -> None:
+        """Answer from now on; `who` tells which command connected from a port, in that command's own words."""
+        ...
+
+    async def close(self) -> None:
+        """Answer no more, and end what is under way. Closing twice is no error."""
+        ...
+
+
 @dataclass(frozen=True)
 class SandboxSpec:
     """What a sandbox is made of."""
@@ -33,7 +60,7 @@ class SandboxSpec:
     name: str  # shown to people; unique among the living
     layers: tuple[str, ...] = ()  # layer ids, lowest first
     binds: tuple[Bind, ...] = ()
-    internet: Internet = Internet.OFF
+    door: Door | None = None  # None: a loopback of its own and nothing else; the sandbox closes it when it ends
     limits: SandboxLimits = field(default_factory=SandboxLimits)
     variables: Mapping[str, str] = field(default_factory=dict)
     read_only: bool = False  # `/workspace` refuses writes; HOME, `/opt/env` and `/tmp` do not

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from pullwright.domain.errors import PullwrightError, SandboxError, SandboxLost, SandboxUnavailable
-from pullwright.domain.network import Internet
-from pullwright.sandbox import etc, seccomp
+from pullwright.domain.errors import PullwrightError, SandboxError, SandboxUnavailable
+from pullwright.sandbox import etc, peers, seccomp
 from pullwright.sandbox.agent import Line
 from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, SandboxSpec
 from pullwright.sandbox.findings import LAUNCHER, bubblewrap, look_around, remedy
@@ -50,10 +49,13 @@ class LocalSandboxes:
         starting = asyncio.ensure_future(self._start(spec))
         try:
             return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # Not to be left half-way; it takes milliseconds.
-            with contextlib.suppress(PullwrightError):
-                await (await starting).stop()
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                # Not to be left half-way; it takes milliseconds.
+                with contextlib.suppress(PullwrightError):
+                    await (await starting).stop()
+            if spec.door:
+                await spec.door.close()
             raise
 
     async def _start(self, spec: SandboxSpec) -> "LocalSandbox":
@@ -90,7 +92,10 @@ class LocalSandboxes:
             self._living[group] = sandbox
             try:
                 await asyncio.wait_for(line.hello(), START_SECONDS)
-            except (SandboxLost, TimeoutError) as error:
+                if spec.door:
+                    listener = await asyncio.wait_for(line.listen(spec.door.port), START_SECONDS)
+                    await spec.door.open(listener, lambda port: self._off_loop(peers.command_of, process.pid, port))
+            except (SandboxError, TimeoutError) as error:
                 process.kill()
                 await sandbox.stop()
                 said.seek(0)
@@ -119,7 +124,7 @@ class LocalSandboxes:
         """Which wall and which limits hold here, in words."""
         return (
             "bubblewrap: own user, mount, pid, network, ipc, uts and cgroup namespaces, no capabilities, a system call "
-            f"filter, no network; limits: {self.limits().words()}, files and descriptors by rlimits"
+            f"filter, nothing but a loopback; limits: {self.limits().words()}, files and descriptors by rlimits"
         )
 
     async def findings(self) -> list[Finding]:
@@ -191,9 +196,8 @@ class LocalSandboxes:
 
     def _command(self, spec: SandboxSpec, writable: Writable, group: str, control: int, filtered: int) -> list[str]:
         binds = [(LAUNCHER, MACHINE), *((bind.source, bind.target) for bind in spec.binds)]
-        if spec.internet is Internet.HOST:
-            shown = [(Path(f"/etc/{name}").resolve(), f"/etc/{name}") for name in ("resolv.conf", "hosts")]
-            binds += [(source, target) for source, target in shown if source.is_file()]
+        if spec.door:
+            binds += [(source, target) for target, source in spec.door.files.items()]
         overlay = self._layers.options(spec.layers, writable)
         words = [str(LAUNCHER), "launch", "-r", str(self._layers.root), "-o", overlay]
         if self._uid is not None:
@@ -213,8 +217,17 @@ class LocalSandboxes:
 def _wall(spec: SandboxSpec, writable: Writable, targets: list[str], filtered: int) -> list[str]:
     """Bubblewrap's arguments: what is inside, and nothing else (bwrap(1))."""
     merged, here = f"{STAGE}/merged", f"{STAGE}/box/{writable.name}"
-    words = ["--unshare-all", *(["--share-net"] if spec.internet is Internet.HOST else [])]
-    words += ["--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--die-with-parent", "--as-pid-1"]
+    words = [
+        "--unshare-all",
+        "--uid",
+        "1000",
+        "--gid",
+        "1000",
+        "--hostname",
+        "sandbox",
+        "--die-with-parent",
+        "--as-pid-1",
+    ]
     words += ["--cap-drop", "ALL", "--seccomp", str(filtered), "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         place = Path("/", name)

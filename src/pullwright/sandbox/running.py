@@ -56,7 +56,8 @@ class LocalSandbox:
         ended: Callable[[], None],
     ) -> None:
         self.name = spec.name
-        self._variables = {**VARIABLES, **spec.variables}
+        self._variables = {**VARIABLES, **(spec.door.variables if spec.door else {}), **spec.variables}
+        self._door = spec.door
         self._writable = writable
         self._line = line
         self._process = process
@@ -139,9 +140,9 @@ class LocalSandbox:
         if pty:
             command = await self._start(request, [], Flag.TERMINAL)
             try:
-                terminal = await asyncio.shield(command.terminal)
+                terminal = await asyncio.shield(command.handed)
             except asyncio.CancelledError:
-                command.terminal.add_done_callback(_close_terminal)
+                command.handed.add_done_callback(_close_terminal)
                 with contextlib.suppress(SandboxLost):
                     await self._line.kill(command, KILL_SECONDS)
                 raise
@@ -204,6 +205,8 @@ class LocalSandbox:
             layer = self._layers.publish(self._writable)
 
         try:
+            if self._door:
+                await self._door.close()
             self._line.close()
             self._forget()
             by_itself = await self._gone(FREEZE_SECONDS if publish else STOP_SECONDS)

@@ -9,4 +9,5 @@
 - `model_wire_chat.py`: OpenAI's Chat Completions.
 - `model_wire_anthropic.py`: Anthropic's Messages.
 - `faults.py`: faults at named points, for the tests that kill and fill.
+- `origins.py`: hosts of the internet, on the loopback, for egress.
 """

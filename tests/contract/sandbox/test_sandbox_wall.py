@@ -1,13 +1,15 @@
 """The wall: what a command inside cannot see, reach or become."""
 
+import asyncio
 import ctypes
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from pullwright.domain.network import Internet
 from pullwright.sandbox.base import ExecRequest, Sandbox
 
 from .conftest import UID, Shell, Start
@@ -134,14 +136,40 @@ async def test_the_loopback_works(start: Start) -> None:
     assert await _python(await start(), script) == b"b'x'\n"
 
 
-async def test_setup_may_use_the_hosts_network(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        sandbox = await start(internet=Internet.HOST)
-        script = f"exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached; test -s /etc/resolv.conf && echo names"
-        tried = await sandbox.run(ExecRequest(argv=("bash", "-c", script)))
-    expected = b"reached\nnames\n" if Path("/etc/resolv.conf").exists() else b"reached\n"
-    assert tried.stdout == expected
+class ADoor:
+    """A door that says where it is, and keeps what it is given."""
+
+    port = 61080
+    variables: ClassVar = {"WAY_OUT": "here"}
+
+    def __init__(self, shown: Path) -> None:
+        self.files = {"/opt/pullwright/shown": shown}
+        self.closed = 0
+
+    async def open(self, listener: socket.socket, who: Callable[[int], Awaitable[str | None]]) -> None:
+        self.listener, self.who = listener, who
+
+    async def close(self) -> None:
+        self.closed += 1
+        self.listener.close()
+
+
+async def test_a_door_is_a_socket_inside_that_the_host_answers(start: Start, shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "shown").write_text("a file for it\n")
+    door = ADoor(tmp_path / "shown")
+    sandbox = await start(door=door)
+    assert door.listener.getsockname() == ("127.0.0.1", 61080)
+    script = "echo $WAY_OUT; cat /opt/pullwright/shown; exec 3<>/dev/tcp/127.0.0.1/61080; read -u 3 line; echo $line"
+    process = await sandbox.open(ExecRequest(argv=("bash", "-c", script)))
+    door.listener.setblocking(False)
+    client, place = await asyncio.get_running_loop().sock_accept(door.listener)
+    assert "exec 3<>" in (await door.who(place[1]) or "")
+    assert await door.who(1) is None
+    client.send(b"from the host\n")
+    assert b"".join([piece async for piece in process.output()]) == b"here\na file for it\nfrom the host\n"
+    client.close()
+    await sandbox.stop()
+    assert door.closed == 1
 
 
 _CALLS = """

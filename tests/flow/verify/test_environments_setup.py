@@ -12,7 +12,11 @@ from uv import find_uv_bin
 from pullwright.code import setup_script
 from pullwright.code.detect import choose, detect
 from pullwright.domain.environment import Environment
-from pullwright.domain.network import Internet
+from pullwright.domain.network import Internet, Reach
+from pullwright.domain.transcript import EgressDecided
+from pullwright.egress.base import Pass
+from pullwright.egress.machine import Machine
+from pullwright.egress.proxy import Proxy
 from pullwright.repos.mirror import TreeEntry
 from pullwright.sandbox.base import Bind, ExecRequest, ExecResult, SandboxSpec
 from pullwright.sandbox.local import LocalSandboxes
@@ -48,11 +52,21 @@ async def detected(files: dict[str, str]) -> Environment:
 
 
 async def set_up(
-    sandboxes: LocalSandboxes, files: dict[str, str], environment: Environment, internet: Internet = Internet.HOST
+    sandboxes: LocalSandboxes, files: dict[str, str], environment: Environment, internet: Internet = Internet.ON
 ) -> tuple[ExecResult, ExecResult | None]:
     """Run the setup over the files, and the check on what it left behind, the network gone."""
     spec: dict[str, Any] = {"binds": (UV,), "variables": environment.variables}
-    sandbox = await sandboxes.start(SandboxSpec(f"setup-{os.getpid()}", internet=internet, **spec))
+    proxy = Proxy(Machine.found(os.environ, Path.home()))
+    told: list[EgressDecided] = []
+
+    async def reach() -> Reach:
+        return Reach(internet=internet)
+
+    async def tell(event: EgressDecided) -> None:
+        told.append(event)
+
+    door = await proxy.door(Pass("setup", reach, tell, str, setup=True))
+    sandbox = await sandboxes.start(SandboxSpec(f"setup-{os.getpid()}", door=door, **spec))
     for name, text in files.items():
         await sandbox.write(f"/workspace/{name}", text.encode())
     script = environment.setup.command or ""
@@ -61,6 +75,7 @@ async def set_up(
         await sandbox.stop()
         return done, None
     layer = await sandbox.snapshot()
+    assert all(decision.allowed and decision.port == 443 for decision in told)
     after = await sandboxes.start(SandboxSpec(f"check-{os.getpid()}", layers=(layer,), **spec))
     checked = await after.run(ExecRequest(argv=("bash", "-c", environment.check.command or "false"), merge=True))
     await after.stop()

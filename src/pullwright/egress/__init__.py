@@ -1,0 +1,14 @@
+"""The only way out of a sandbox: who asks, what is decided, and the log of every decision.
+
+- `base.py`: the port: open a door.
+- `proxy.py`: doors of this process, and what they share.
+- `door.py`: one sandbox's door: a proxy that listens inside it.
+- `tunnel.py`: a CONNECT, from the first look at what it carries to its end.
+- `hello.py`: the server name in the first bytes of TLS.
+- `exchange.py`: HTTP request by request, each decided before it is passed on.
+- `dial.py`: a name becomes one address, is checked, and that address is connected to.
+- `stream.py`: bytes between two sockets, and looks at them that take nothing away.
+- `journal.py`: decisions become events, the same again only counted.
+- `machine.py`: how this machine itself reaches the internet: proxies, mirrors, certificates.
+- `clients.py`: what tells programs inside about the proxy and its certificates.
+"""

@@ -1,0 +1,63 @@
+"""Who inside a sandbox is at the other end of a connection: a process's own words, for people to read."""
+
+import contextlib
+import os
+from pathlib import Path
+
+_MOST = 160  # characters of a command line that are kept
+_ESTABLISHED = "01"  # /proc/net/tcp (proc(5))
+_PROC = Path("/proc")
+
+
+def command_of(wall: int, port: int) -> str | None:
+    """The command line of the process that connected from that port of the sandbox's loopback.
+
+    `wall` is the process outside that holds the sandbox. None where it has gone, or more than one could be it.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        first = (_PROC / str(wall) / "task" / str(wall) / "children").read_text().split()[0]
+        network = _network(_PROC / first)
+        socket = _socket(_PROC / first / "net/tcp", port)
+        if socket is None:
+            return None
+        for process in _PROC.iterdir():
+            if process.name.isdecimal() and _network(process) == network and _holds(process, socket):
+                return _words(process)
+    return None
+
+
+def _network(process: Path) -> str | None:
+    try:
+        return os.readlink(process / "ns/net")  # noqa: PTH115 - no path, a name in brackets
+    except OSError:
+        return None
+
+
+def _socket(table: Path, port: int) -> str | None:
+    """The inode of the socket that is connected from that port, as links in /proc name it."""
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == _ESTABLISHED and fields[1] == f"0100007F:{port:04X}":
+            return f"socket:[{int(fields[9])}]"
+    return None
+
+
+def _holds(process: Path, socket: str) -> bool:
+    try:
+        with os.scandir(process / "fd") as entries:
+            return any(_link(entry) == socket for entry in entries)
+    except OSError:
+        return False
+
+
+def _link(entry: "os.DirEntry[str]") -> str:
+    try:
+        return os.readlink(entry.path)  # noqa: PTH115 - there may be thousands
+    except OSError:
+        return ""
+
+
+def _words(process: Path) -> str | None:
+    line = (process / "cmdline").read_bytes()[: 4 * _MOST].rstrip(b"\0").replace(b"\0", b" ")
+    text = line.decode("utf-8", "replace").strip()
+    return (text if len(text) <= _MOST else text[: _MOST - 1] + "…") or None
