@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from pullwright.domain.errors import ModelFailed, ModelUnavailable, UsageError
+from pullwright.domain.errors import ModelFailed, ModelPaused, ModelUnavailable, UsageError
 from pullwright.domain.task import Mode, TaskRequest, Usage
 from pullwright.domain.transcript import (
     Checkpointed,
@@ -64,6 +64,8 @@ class NativeEngine:
         )
         try:
             words = await self._ask(work, number, question)
+        except ModelPaused as pause:
+            return TurnOutcome("waiting", str(pause), pause.until)
         except (ModelFailed, ModelUnavailable) as error:
             return TurnOutcome("gave-up", str(error))
         if not words.calls:
@@ -153,7 +155,7 @@ async def _open(work: Work, number: int) -> Opening:
     return told
 
 
-def _noted(events: list[Recorded]) -> Opening | None:
+def _noted(events: Sequence[Recorded]) -> Opening | None:
     for recorded in events:
         if isinstance(recorded.event, EngineNoted) and recorded.event.topic == "opening":
             data = recorded.event.data
@@ -176,7 +178,7 @@ def _over(work: Work, number: int, usage: Usage) -> str | None:
     return None
 
 
-def _without_calls(work: Work, words: Words, before: Turn | None, events: list[Recorded]) -> TurnOutcome:
+def _without_calls(work: Work, words: Words, before: Turn | None, events: Sequence[Recorded]) -> TurnOutcome:
     """An answer in words only ends the work if there is something to show for it, or at the second time in a row."""
     if words.finish == "filtered":
         return TurnOutcome("gave-up", "the model's provider withheld the answer (content filter)")
