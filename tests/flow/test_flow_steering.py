@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.flow.test_flow_tasks import FINISH, FIX, PYTHON, a_platform, a_repository, an_order, finished, patched
 
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import State, Task
@@ -15,7 +16,6 @@ from pullwright.flow.platform import Platform
 from pullwright.flow.worker import idle, work
 from pullwright.testing.model_server import ModelServer
 from pullwright.testing.scenario import Scenario
-from tests.flow.test_flow_tasks import FINISH, FIX, PYTHON, a_platform, a_repository, an_order, finished, patched
 
 LOOK = '[[step]]\n[[step.call]]\ntool = "exec_command"\narguments = {{ cmd = "{}" }}\n'
 
