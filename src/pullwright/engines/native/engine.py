@@ -22,7 +22,7 @@ from pullwright.engines.native.conversation import INTERRUPTED, Turn
 from pullwright.engines.native.prompt import Opening, opening
 from pullwright.engines.native.tools.base import Context, Tool
 from pullwright.engines.native.tools.ending import FINISH
-from pullwright.engines.native.tools.toolbox import Toolbox, arguments_of
+from pullwright.engines.native.tools.toolbox import Introduce, Toolbox, arguments_of
 from pullwright.models.base import Listener, Model, Question, Words
 
 _REQUEST_INLINE = 2 * 1024  # the rest of a request is in its blob: each repeats all that came before
@@ -48,7 +48,7 @@ class NativeEngine:
     async def turn(self, work: Work, number: int) -> TurnOutcome:
         """One response of the model and its tool calls."""
         events = await work.log.read()
-        told = _noted(events) or await _open(work, number)
+        told = _noted(events) or await _open(work, number, self._toolbox.introduce)
         talk = await conversation.read(work.log, events, number, self._model.words)
         if begun := talk.turns.get(number):
             return await self._take_up(work, begun, talk, told)
@@ -144,14 +144,16 @@ class NativeEngine:
         return TurnOutcome("continue")
 
 
-async def _open(work: Work, number: int) -> Opening:
+async def _open(work: Work, number: int, introduce: Introduce) -> Opening:
     """What every question begins with, written down so that it stays the same."""
-    told = await opening(work)
+    told = await opening(work, introduce)
     for notice in told.notices:
         await work.log.append(Noticed(text=notice, level="warning"))
     data = {"instructions": told.instructions, "messages": list(told.messages), "mark": told.mark}
-    given = told.messages[0].split("\n")[0].rstrip(":") if told.messages[1:] else "The repository has no instructions"
-    await work.log.append(EngineNoted(turn=number, topic="opening", text=given, data=data))
+    given = "; ".join(message.split("\n")[0].partition(":")[0] for message in told.messages[:-1])
+    await work.log.append(
+        EngineNoted(turn=number, topic="opening", text=given or "The repository has no instructions", data=data)
+    )
     return told
 
 
