@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pullwright.cli.summary import summary
+from pullwright.domain import citation
 from pullwright.domain.receipt import Verdict
 from pullwright.domain.task import State, Task
 from pullwright.domain.transcript import PersonSaid
@@ -217,13 +219,26 @@ arguments = { cmd = "echo spoilt > sums.py; cat sums.py" }
 [[step]]
 [[step.call]]
 tool = "finish"
-arguments = { summary = "sums.py:2 subtracts." }
+arguments = { summary = "sums.py:2 subtracts, `sums.py:200-210` adds, see test_sum.py:1." }
+[[step]]
+[[step.call]]
+tool = "finish"
+arguments = { summary = "sums.py:2 subtracts, `sums.py:200` adds, see test_sums.py:6-8." }
 """
     async with ModelServer(Scenario.parse(script)) as server, a_platform(tmp_path, server) as platform:
         order = an_order(repository, models=("openai:scripted",), ask=True)
         task = await finished(platform, await desk.submit(platform, order))
         assert task.state is State.DONE, task.reason
-        assert task.answer == "sums.py:2 subtracts."
+        assert task.answer == "sums.py:2 subtracts, `sums.py:200` (unverified) adds, see test_sums.py:6-8."
+        assert [(citation.name(one), one.problem) for one in task.citations] == [
+            ("sums.py:2", ""),
+            ("sums.py:200", "the file has 2 lines"),
+            ("test_sums.py:6-8", ""),
+        ]
+        shown = "\n".join(line.text for line in summary(task))
+        assert "`sums.py:200` (unverified) adds" in shown
+        assert "1 of 3 places named not found" in shown
+        assert "sums.py:200-210: the file has 2 lines; test_sum.py:1: there is no such file" in str(server.bodies[2])
         assert task.pull_request is None
         assert git(repository, "branch", "--list", "pullwright/*") == ""
         # The workspace was read-only: what the model was shown is the file as it is.

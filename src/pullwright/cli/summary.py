@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from pullwright.cli.story import Line, Style, receipt_lines
 from pullwright.cli.words import count, cut, duration, first_line, shown
+from pullwright.domain.citation import name
 from pullwright.domain.task import Attempt, State, Task
 
 READY, FAULT, NOT_READY, CANCELLED = 0, 1, 3, 130
@@ -30,7 +31,7 @@ def summary(task: Task) -> list[Line]:
     lines = [Line("")]
     if task.answer is not None:
         lines += [Line(line) for line in shown(task.answer).splitlines()]
-        return [*lines, Line(""), *_next(task)]
+        return [*lines, *_citations(task), Line(""), *_next(task)]
     pull = task.pull_request
     if pull is None and exit_status(task) == FAULT:
         lines += [
@@ -59,6 +60,23 @@ def summary(task: Task) -> list[Line]:
         lines.append(Line(f"  {_size(chosen)}, {duration(chosen.seconds)}{_spent(chosen)}"))
         lines += [Line(f"  {shown(line)}") for line in (chosen.summary or "").strip().splitlines()[:12]]
     return [*lines, *_next(task)]
+
+
+def _citations(task: Task) -> list[Line]:
+    """Whether what the answer rests on is there."""
+    if not task.citations:
+        return []
+    wrong = [citation for citation in task.citations if citation.problem]
+    commit = task.request.base_commit[:12]
+    if not wrong:
+        number = count(len(task.citations), "place")
+        return [Line(""), Line(f"  {number} named, all found at {commit}", "good")]
+    head = f"  {len(wrong)} of {count(len(task.citations), 'place')} named not found at {commit}:"
+    return [
+        Line(""),
+        Line(head, "warning"),
+        *(Line(f"    {shown(name(citation))}: {citation.problem}", "warning") for citation in wrong[:20]),
+    ]
 
 
 def _size(attempt: Attempt) -> str:

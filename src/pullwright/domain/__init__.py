@@ -10,6 +10,7 @@
 - `change.py`: what an attempt changed.
 - `commits.py`: how a change is written down in git: who, as how many commits, on which branch.
 - `transcript.py`: the typed events of the log.
+- `citation.py`: places in a repository that an answer names.
 - `task.py`: tasks, attempts and the moves between their states.
 - `delivery.py`: a pull request on its way to a forge.
 - `contract.py`: tasks as other programs read them.

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from pullwright.domain.citation import Citation
 from pullwright.domain.receipt import CheckRun, Outcome, Receipt, Side, TestChange, Verdict
 from pullwright.domain.task import Attempt, PullRequest, State, Task, Usage
 from pullwright.domain.value import Value
@@ -107,6 +108,9 @@ class TaskView(Value):
     chosen: str | None
     pull_request: PullRequest | None
     answer: str | None = Field(description="What an `ask` task found out.")
+    citations: tuple[Citation, ...] = Field(
+        description="The places that the answer names; `problem` says why one does not exist."
+    )
 
     @classmethod
     def of(cls, task: Task) -> "TaskView":
@@ -124,4 +128,5 @@ class TaskView(Value):
             chosen=task.chosen,
             pull_request=task.pull_request,
             answer=task.answer,
+            citations=task.citations,
         )

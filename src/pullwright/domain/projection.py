@@ -82,8 +82,8 @@ def task_after(task: Task, recorded: Recorded) -> Task:
             )
         case Chosen(attempt=chosen):
             return task.model_copy(update={"chosen": chosen})
-        case Answered(text=text):
-            return task.model_copy(update={"answer": text})
+        case Answered(text=text, citations=citations):
+            return task.model_copy(update={"answer": text, "citations": citations})
         case Delivered(pull_request=pull_request):
             return task.model_copy(update={"pull_request": pull_request})
         case CancelRequested():

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from pullwright.domain.citation import Citation
 from pullwright.domain.commits import CommitRules
 from pullwright.domain.errors import IllegalMove
 from pullwright.domain.limits import AttemptLimits
@@ -160,5 +161,6 @@ class Task(Value):
     attempts: tuple[Attempt, ...] = ()
     chosen: str | None = Field(None, description="The attempt whose change was delivered.")
     answer: str | None = Field(None, description="What an `ask` task found out.")
+    citations: tuple[Citation, ...] = Field((), description="The places that the answer names, checked.")
     pull_request: PullRequest | None = None
     cancel_requested: bool = False

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from pullwright.domain.change import Change
+from pullwright.domain.citation import Citation
 from pullwright.domain.environment import Environment
 from pullwright.domain.receipt import Receipt
 from pullwright.domain.task import PullRequest, State, Usage
@@ -250,6 +251,7 @@ class Answered(Value):
 
     kind: Literal["answered"] = "answered"
     text: str
+    citations: tuple[Citation, ...] = Field((), description="The places that it names, checked at the commit.")
 
 
 class Chosen(Value):

@@ -12,6 +12,7 @@
 - `attempt.py`: one attempt: sandbox, turns, change, verification.
 - `task.py`: one task: environment, attempts, comparison, delivery.
 - `codebase.py`: a repository's code index, opened for a person.
+- `answer.py`: the answer of an `ask` task, its places checked.
 - `workflows.py`: both as durable workflows.
 - `worker.py`: who does the work: one process per data directory.
 """

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from pullwright.domain.task import Attempt, Mode, State, Task
 from pullwright.domain.transcript import (
-    Answered,
     Chosen,
     Delivered,
     EnvironmentChosen,
@@ -13,6 +12,7 @@ from pullwright.domain.transcript import (
     Recorded,
 )
 from pullwright.domain.value import attempt_id
+from pullwright.flow.answer import answered
 from pullwright.flow.environment import choose_environment
 from pullwright.flow.ground import branch_of
 from pullwright.flow.shift import Shift
@@ -116,8 +116,10 @@ async def conclude_task(shift: Shift, task_id: str) -> None:
     if task.state.final:
         return
     if task.request.mode is Mode.ASK and (answer := await _answer(shift, task)):
-        if task.answer is None:
-            await record.append(task_id, Answered(text=answer))
+        store = shift.platform.repositories.store(task.request.repository)
+        event = await answered(store, task.request.base_commit, answer)
+        if (task.answer, task.citations) != (event.text, event.citations):
+            await record.append(task_id, event)
         await shift.move_task(task_id, State.DONE, "answered")
         return
     state, reason = final_state(task)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0002"
+HEAD = "0003"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -75,6 +75,7 @@ TASKS = Table(
     Column("request", Json, nullable=False),
     Column("chosen", String(80)),
     Column("answer", Json),
+    Column("citations", Json, nullable=False, server_default="[]"),
     Column("pull_request", Json),
     Column("cancel_requested", Boolean, nullable=False),
     Index("tasks_by_age", "created", "id"),

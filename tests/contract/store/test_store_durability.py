@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
+from pullwright.domain.citation import Citation
 from pullwright.domain.errors import ConfigurationError, DataDirectoryError, DiskFull, PullwrightError, UsageError
-from pullwright.domain.task import State, Task
-from pullwright.domain.transcript import Moved, Noticed
+from pullwright.domain.task import EngineChoice, RepositoryRef, State, Task, TaskRequest
+from pullwright.domain.transcript import Answered, Moved, Noticed
 from pullwright.settings import Settings
 from pullwright.store import schema
 from pullwright.store.blobs import Blobs
@@ -115,6 +116,45 @@ async def test_the_migrated_tables_are_those_of_the_schema(settings: Settings) -
         database.close()
     migrations = Path(schema.__file__).parent / "migrations"
     assert ScriptDirectory(str(migrations)).get_heads() == [schema.HEAD]
+
+
+async def test_tasks_from_before_answers_named_places_are_read(settings: Settings) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    request = TaskRequest(
+        prompt="Why?",
+        repository=RepositoryRef(location="/somewhere", key="somewhere-0", name="somewhere"),
+        base_commit="0" * 40,
+        attempts=(EngineChoice(engine="native"),),
+    )
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings)
+
+    def as_it_was(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        values = {"id": "old", "created": "2026-01-01 00:00:00+00:00", "request": request.model_dump_json()}
+        connection.execute(
+            text(
+                "INSERT INTO tasks (id, created, state, request, cancel_requested) "
+                "VALUES (:id, :created, 'queued', :request, false)"
+            ),
+            values,
+        )
+
+    await database.write(as_it_was)
+    database.close()
+    record = await Record.open(settings)
+    try:
+        assert (await record.task("old")).citations == ()
+        places = (Citation(path="a.py", first=1, last=2, problem="the file has 1 lines"),)
+        await record.append("old", Answered(text="a.py:1-2 (unverified)", citations=places))
+        assert (await record.task("old")).citations == places
+    finally:
+        await record.close()
 
 
 async def test_a_record_of_a_newer_version_is_left_alone(settings: Settings) -> None:
