@@ -214,7 +214,7 @@ def test_other_programs_read_the_keys_they_were_promised() -> None:
     read = TaskView.of(task).model_dump(mode="json")
     assert list(read) == [
         "id", "state", "waiting_for", "reason", "prompt", "repository", "base", "created", "attempts", "chosen",
-        "pull_request", "answer",
+        "pull_request", "answer", "citations",
     ]  # fmt: skip
     assert list(read["attempts"][0]) == [
         "id", "engine", "model", "state", "reason", "branch", "head", "files_changed", "insertions", "deletions",
