@@ -29,6 +29,30 @@ class ModelSettings(BaseModel):
         None, description="`PULLWRIGHT_MODEL_API`: `responses` or `chat`; None: chosen by the endpoint."
     )
 
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None, description="`PULLWRIGHT_MODEL_EFFORT`: how much reasoning models do; None: as the provider has it."
+    )
+    fallbacks: tuple[str, ...] = Field(
+        (), description="`PULLWRIGHT_MODEL_FALLBACKS`: models to go on with while the first is out, comma-separated."
+    )
+    local: Mapping[str, int] | None = Field(
+        default_factory=dict,
+        description="`PULLWRIGHT_LOCAL_MODELS`: servers of this machine to look for models at, such as "
+        "`ollama=11434,vllm=8000`, or `off`; None: where Ollama, llama.cpp, vLLM and LM Studio usually listen.",
+    )
+    variables: Mapping[str, SecretStr] = Field(
+        default_factory=dict,
+        repr=False,
+        description="`ANTHROPIC_API_KEY`, `GEMINI_API_KEY`, `MISTRAL_API_KEY`, `OPENROUTER_API_KEY`, `GROQ_API_KEY`, "
+        "`DEEPSEEK_API_KEY`, `AWS_REGION`, `OLLAMA_HOST` ...: what the providers' own clients read, and the likes of "
+        "`ANTHROPIC_BASE_URL` for other addresses.",
+    )
+
+    def variable(self, name: str) -> str | None:
+        """An environment variable; None where it is unset or empty."""
+        value = self.variables.get(name)
+        return (value.get_secret_value() or None) if value else None
+
     @property
     def configured(self) -> bool:
         """Whether anything says that a model is there to be used."""
@@ -120,6 +144,11 @@ class Settings(BaseModel):
         return self.home / "blobs"
 
     @property
+    def models(self) -> Path:
+        """Where `pullwright model add` keeps models."""
+        return self.home / "models.json"
+
+    @property
     def repositories(self) -> Path:
         """Where the bare stores are."""
         return self.home / "repos"
@@ -149,6 +178,10 @@ class Settings(BaseModel):
                 "base_url": env.get("PULLWRIGHT_MODEL_URL") or env.get("OPENAI_BASE_URL") or None,
                 "api_key": env.get("PULLWRIGHT_MODEL_KEY") or env.get("OPENAI_API_KEY") or None,
                 "api": env.get("PULLWRIGHT_MODEL_API") or None,
+                "effort": env.get("PULLWRIGHT_MODEL_EFFORT") or None,
+                "fallbacks": _listed(env.get("PULLWRIGHT_MODEL_FALLBACKS", "")),
+                "local": _local(env.get("PULLWRIGHT_LOCAL_MODELS", "")),
+                "variables": dict(env),
             },
             "commits": {name: env[variable] for variable, name in _COMMIT_VARIABLES.items() if env.get(variable)},
         }
@@ -178,7 +211,33 @@ _VARIABLES = {
     "model.api_key": "PULLWRIGHT_MODEL_KEY",
     "model.api": "PULLWRIGHT_MODEL_API",
     **{f"commits.{name}": variable for variable, name in _COMMIT_VARIABLES.items()},
+    "model.effort": "PULLWRIGHT_MODEL_EFFORT",
 }
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+_SERVERS = ("ollama", "llamacpp", "vllm", "lmstudio")
+
+
+def _local(text: str) -> dict[str, int] | None:
+    """Raises `ConfigurationError`."""
+    if not text.strip():
+        return None
+    if text.strip().lower() == "off":
+        return {}
+    servers = {}
+    for given in _listed(text):
+        name, _, port = (part.strip() for part in given.partition("="))
+        if name not in _SERVERS or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ConfigurationError(
+                f"PULLWRIGHT_LOCAL_MODELS: {given!r} is not SERVER=PORT. Write `off`, or a list such as "
+                f"ollama=11434,vllm=8000; the servers are {', '.join(_SERVERS)}."
+            )
+        servers[name] = int(port)
+    return servers
 
 
 def _default_home(env: Mapping[str, str], uid: int) -> Path:

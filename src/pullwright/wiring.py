@@ -11,13 +11,12 @@ from pullwright.egress.machine import Machine
 from pullwright.egress.proxy import Proxy
 from pullwright.engines.base import Engine
 from pullwright.engines.native.engine import NativeEngine
-from pullwright.engines.native.tools.navigating import Navigation
 from pullwright.engines.native.tools.toolbox import Toolbox
 from pullwright.engines.repair.engine import RepairEngine
 from pullwright.flow.platform import Platform
 from pullwright.forge.base import Forge
 from pullwright.forge.local import LocalForge
-from pullwright.models.known import Models, found
+from pullwright.models.catalog import Models
 from pullwright.repos.mirror import Repositories
 from pullwright.sandbox.base import Bind
 from pullwright.sandbox.local import LocalSandboxes
@@ -33,11 +32,10 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
     record = await Record.open(settings)
     repositories = Repositories.of(settings)
     indexes = Indexes.of(settings)
-    models = Models(settings.model)
+    models = Models(settings.model, settings.models)
     egress = Proxy(Machine.found(os.environ, Path.home()))
     sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
-    navigation = Navigation(repositories, indexes)
-    toolbox = Toolbox.standard((navigation.tool(),), introduce=navigation.introduce)
+    toolbox = Toolbox.standard()
 
     async def repair(_: str | None) -> Engine:
         return RepairEngine()
@@ -47,6 +45,13 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
 
     async def check_model(name: str) -> None:
         await (await models.open(name)).check()
+
+    async def offered_models() -> tuple[str, ...]:
+        return tuple(found.name for found in await models.found())
+
+    async def warm(engine: str, model: str | None) -> None:
+        if engine == "native":
+            await models.warm(model)
 
     def forge(repository: RepositoryRef) -> Forge:
         return LocalForge(record, repositories, repository)
@@ -61,8 +66,10 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
             egress=egress,
             engines={"repair": repair, "native": native},
             forge=forge,
-            default_model=lambda: found(settings.model),
+            default_model=models.default,
             check_model=check_model,
+            offered_models=offered_models,
+            warm=warm,
             tools=(Bind(_uv(), f"{TOOLS}/uv"),),
         )
     finally:

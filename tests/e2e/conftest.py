@@ -193,7 +193,7 @@ def person(tmp_path: Path) -> Person:
     """Somebody without a model."""
     # What Pullwright and providers read is left out: no test may reach a paid model.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULLWRIGHT_", "OPENAI_"))}
-    kept |= {"PULLWRIGHT_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    kept |= {"PULLWRIGHT_HOME": str(tmp_path / "data"), "HOME": str(tmp_path), "PULLWRIGHT_LOCAL_MODELS": "off"}
     assert Settings.from_environment(kept).model.configured is False
     return Person(tmp_path, kept)
 

@@ -207,3 +207,37 @@ def test_doctor_says_what_is_there(modelled: Any) -> None:
     assert found.status == 1
     assert "missing  model" in found.out
     assert "refused the key" in found.out
+
+
+def test_a_model_is_kept_tried_listed_used_and_forgotten(modelled: Any, repository: Path) -> None:
+    url = modelled.variables.pop("OPENAI_BASE_URL")
+    del modelled.variables["OPENAI_API_KEY"], modelled.variables["PULLWRIGHT_MODEL"]
+    modelled.variables["MY_KEY"] = "sk-test"
+    common = ("--base-url", url, "--key-variable", "MY_KEY")
+    wrong = modelled.type("model", "add", "mine", "openai:nosuch", *common)
+    assert wrong.status == 2
+    assert "has no model nosuch" in wrong.err
+    assert modelled.type("model", "list", "--json").json == []
+    prices = ("--price-input", "1", "--price-output", "2", "--window", "50000")
+    added = modelled.type("model", "add", "mine", "openai:scripted", *common, *prices)
+    assert added.status == 0, added.err
+    assert "mine is kept" in added.out
+    again = modelled.type("model", "add", "mine", "openai:scripted", *common)
+    assert (again.status, "--replace" in again.err) == (2, True)
+    (listed,) = modelled.type("model", "list", "--json").json
+    assert (listed["name"], listed["model"], listed["key"], listed["default"]) == (
+        "mine",
+        "openai:scripted",
+        "MY_KEY",
+        True,
+    )
+    tried = modelled.type("model", "test", "--json").json
+    assert (tried["model"], tried["window"]) == ("openai:scripted", 50000)
+    assert tried["usage"]["cost"] > 0
+    assert "openai:scripted answers in" in modelled.type("model", "test", "mine").out
+    ran = modelled.type("run", "Mend it", "--repo", str(repository), "--model", "mine", "--max-cost", "1", "--json")
+    assert ran.status == 0, ran.err
+    assert ran.json["attempts"][0]["usage"]["cost"] > 0
+    assert modelled.type("model", "remove", "mine").status == 0
+    assert modelled.type("model", "remove", "mine").status == 2
+    assert "no model is kept" in modelled.type("model", "list").out

@@ -18,7 +18,9 @@ from pullwright.wiring import build
 
 
 async def main(repository: str, address: str, strike_at: int, act: str) -> None:
-    settings = Settings.from_environment({**os.environ, "OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-test"})
+    settings = Settings.from_environment(
+        {**os.environ, "PULLWRIGHT_LOCAL_MODELS": "off", "OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-test"}
+    )
     faults = Faults(strike_at=strike_at or None, act=kill if act == "kill" else fill_disk)
     async with build(settings) as plain:
         platform = with_faults(plain, faults)

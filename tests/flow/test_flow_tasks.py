@@ -83,7 +83,7 @@ NODE = {
 
 @asynccontextmanager
 async def a_platform(home: Path, server: ModelServer | None = None) -> AsyncIterator[Platform]:
-    variables = {"PULLWRIGHT_HOME": str(home)}
+    variables = {"PULLWRIGHT_LOCAL_MODELS": "off", "PULLWRIGHT_HOME": str(home)}
     if server:
         variables |= {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test"}
     async with build(Settings.from_environment(variables)) as platform:

@@ -32,7 +32,7 @@ from pullwright.engines.native.edit import apply_patch
 from pullwright.engines.native.engine import NativeEngine
 from pullwright.engines.native.patch import PatchError
 from pullwright.models.known import target
-from pullwright.models.openai import OpenAICompatible
+from pullwright.models.provider import ProviderModel
 from pullwright.models.retry import Retries
 from pullwright.sandbox.base import ExecRequest, Sandbox, Sandboxes, SandboxSpec
 from pullwright.sandbox.local import LocalSandboxes
@@ -94,7 +94,7 @@ class House:
     files: dict[str, str]
     revealed: list[Piece] = field(default_factory=list)
     started: list[Sandbox] = field(default_factory=list)
-    models: list[OpenAICompatible] = field(default_factory=list)
+    models: list[ProviderModel] = field(default_factory=list)
 
     async def close(self) -> None:
         for model in self.models:
@@ -106,7 +106,7 @@ class House:
         self, server: ModelServer, api: Literal["responses", "chat"] = "responses", tries: int = 4
     ) -> NativeEngine:
         settings = ModelSettings(base_url=server.url, api_key=SecretStr("sk-test"), api=api)
-        model = OpenAICompatible(target(settings, "scripted"), Retries(tries=tries, first=0.01))
+        model = ProviderModel(target(settings, "scripted"), Retries(tries=tries, first=0.01))
         self.models.append(model)
         return NativeEngine(model)
 

@@ -1,10 +1,12 @@
 """The one retry layer."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullwright.domain.errors import ModelFailed
+from pullwright.domain.errors import ModelFailed, ModelPaused
 from pullwright.models.retry import PassingFault, Retries, with_retries
 
 QUICK = Retries(tries=4, first=0.001)
@@ -38,9 +40,17 @@ async def test_passing_faults_are_tried_again_and_each_wait_is_told() -> None:
 
 async def test_it_ends_after_so_many_tries() -> None:
     scripted = Scripted(*[PassingFault("it failed")] * 9)
-    with pytest.raises(ModelFailed, match="it failed, 4 times in a row"):
+    with pytest.raises(ModelPaused, match="it failed, 4 times in a row") as paused:
         await with_retries(scripted, QUICK, scripted.waits)
     assert scripted.calls == 4
+    assert timedelta(seconds=290) < paused.value.until - datetime.now(UTC) <= timedelta(seconds=330)
+
+
+async def test_what_can_never_be_used_pauses_nothing() -> None:
+    scripted = Scripted(*[PassingFault("it talks nonsense", outage=False)] * 9)
+    with pytest.raises(ModelFailed, match="it talks nonsense, 4 times in a row") as failed:
+        await with_retries(scripted, QUICK, scripted.waits)
+    assert not isinstance(failed.value, ModelPaused)
 
 
 async def test_other_faults_are_not_tried_again() -> None:
@@ -52,8 +62,10 @@ async def test_other_faults_are_not_tried_again() -> None:
 
 async def test_too_long_a_wait_is_not_waited() -> None:
     scripted = Scripted(PassingFault("limited", after=10_000))
-    with pytest.raises(ModelFailed, match="asks to wait 10000 s"):
+    with pytest.raises(ModelPaused, match="asks to wait 10000 s") as paused:
         await with_retries(scripted, QUICK, scripted.waits)
+    assert scripted.calls == 1
+    assert timedelta(seconds=9990) < paused.value.until - datetime.now(UTC) <= timedelta(seconds=10_030)
 
 
 @given(st.integers(1, 60), st.floats(0, 1), st.none() | st.floats(0, 900))

@@ -3,10 +3,10 @@
 - `main.py`: the commands by name, and what an error or an interrupt ends with.
 - `run.py`: `run`.
 - `task.py`: `task list|show|watch|diff|log|apply|message|cancel|retry`.
-- `steering.py`: `task answer|pause|resume|rewind|fork|undo-compaction`.
 - `operations.py`: `task export`.
 - `env.py`: `env list|show|prepare|shell`.
 - `code.py`: `code map|find|refs|tests`.
+- `model.py`: `model add|list|test|remove`.
 - `doctor.py`: `doctor`.
 - `worker.py`: the worker that `--no-wait` leaves behind.
 - `house.py`: opens the record or the whole platform for one command.

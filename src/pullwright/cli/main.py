@@ -43,6 +43,7 @@ _COMMANDS = (
     ("task:app", "task", "Look at tasks and steer them: list, show, watch, diff, log, apply, message, cancel, retry."),
     ("env:app", "env", "The environments that tasks work in: list, show, prepare, shell."),
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
+    ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
     ("doctor:doctor", "doctor", "What this machine offers, and the remedy for what is missing."),
 )
 

@@ -8,6 +8,7 @@ PullwrightError
 │   └── NothingToCheck                no test command is known and none was given
 ├── ConfigurationError (ValueError)   the platform's own settings are wrong
 │   └── ModelUnavailable              no model is configured, or its key, name or address is wrong
+│       └── ModelUnreachable          nothing answers at its address
 ├── ModelFailed (RuntimeError)        a model's provider kept failing
 │   ├── ContextOverflow               the conversation is longer than the model takes
 │   └── ModelPaused                   it is rate-limited or out for a while; `until` says when to ask again
@@ -57,6 +58,10 @@ class ConfigurationError(PullwrightError, ValueError):
 
 class ModelUnavailable(ConfigurationError):
     """No model is configured, or its key, name or address is wrong."""
+
+
+class ModelUnreachable(ModelUnavailable):
+    """Nothing answers at a model's address."""
 
 
 class ModelFailed(PullwrightError, RuntimeError):

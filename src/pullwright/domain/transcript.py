@@ -289,18 +289,6 @@ class CancelRequested(Value):
     kind: Literal["cancel-requested"] = "cancel-requested"
 
 
-class PauseRequested(Value):
-    """A person wants the attempt to hold after the turn in flight, without a sandbox."""
-
-    kind: Literal["pause-requested"] = "pause-requested"
-
-
-class ResumeRequested(Value):
-    """A person wants a paused attempt to go on."""
-
-    kind: Literal["resume-requested"] = "resume-requested"
-
-
 Event = Annotated[
     Moved
     | Noticed
@@ -328,9 +316,7 @@ Event = Annotated[
     | Chosen
     | Delivered
     | EgressDecided
-    | CancelRequested
-    | PauseRequested
-    | ResumeRequested,
+    | CancelRequested,
     Field(discriminator="kind"),
 ]
 

@@ -3,7 +3,6 @@
 - `platform.py`: the ports in one dataclass.
 - `desk.py`: where people hand in, stop, retry and ask after tasks.
 - `outside.py`: what a machine may reach, and where each decision about it is written down.
-- `steering.py`: where people steer an attempt: answer, pause, resume, rewind, fork.
 - `environment.py`: a repository becomes a prepared machine.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
 - `checkouts.py`: checkouts of commits as stacks of layers, each from the nearest one.

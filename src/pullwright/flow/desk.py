@@ -36,8 +36,8 @@ MAX_ATTEMPTS = 8
 MAX_TASKS = 10_000  # that are looked through for one of the same branch
 
 MODEL_HINT = (
-    "To use a model set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, and name the model with "
-    "--model openai:NAME or PULLWRIGHT_MODEL"
+    "To use a model set OPENAI_API_KEY (or ANTHROPIC_API_KEY, GEMINI_API_KEY ...), or OPENAI_BASE_URL for a local "
+    "server, and name the model with --model openai:NAME or PULLWRIGHT_MODEL; or keep one with `pullwright model add`"
 )
 
 Say = Callable[[str], None]
@@ -244,6 +244,9 @@ async def findings(platform: Platform) -> list[Finding]:
         )
     else:
         found.append(await _model_finding(platform, model))
+    if offered := await platform.offered_models():
+        more = f" and {len(offered) - 8} more" if len(offered) > 8 else ""
+        found.append(Finding("local models", True, f"{', '.join(offered[:8])}{more}; name one with --model"))
     return found
 
 

@@ -1,6 +1,6 @@
 """The ports in one dataclass: our only dependency injection."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pullwright.code.index.indexes import Indexes
@@ -28,6 +28,8 @@ class Platform:
     forge: Callable[[RepositoryRef], Forge]
     default_model: Callable[[], Awaitable[str | None]]  # what the machine's configuration names, if anything
     check_model: Callable[[str], Awaitable[None]]  # raises where its key, name or address is wrong
+    offered_models: Callable[[], Awaitable[Sequence[str]]]  # what servers of this machine offer
+    warm: Callable[[str, str | None], Awaitable[None]]  # loads what an engine's first turn with a model needs
     tools: tuple[Bind, ...] = ()  # host programs shown in every sandbox
     variables: Mapping[str, str] = field(default_factory=dict)  # of every sandbox
     reveal: Callable[[str, Piece], None] = lambda _attempt, _piece: None  # for a live screen

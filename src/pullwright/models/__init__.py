@@ -1,14 +1,24 @@
 """Any provider behind one call: stream a turn.
 
 - `base.py`: the port: a question, a reply, the model.
-- `known.py`: which model is meant: names, settings, what is configured or found.
-- `retry.py`: the one retry layer: what is worth another try, and when.
-- `price.py`: what a reply cost.
-- `client.py`: OpenAI's client over HTTP as we use it: certificates, the exact body, no work done twice.
-- `openai.py`: Responses and Chat Completions at any address, through pydantic-ai's models.
+- `providers.py`: the providers that are known by name.
+- `entries.py`: the models that `pullwright model add` keeps.
+- `known.py`: which model is meant: names, settings, entries.
+- `catalog.py`: the models of one configuration, each opened once.
+- `local.py`: the models of this machine, found where their servers usually listen.
 - `check.py`: a wrong key, name or address found out before work begins.
+- `connection.py`: HTTP as we use it: certificates, the exact body, the streamed answer.
+- `stream.py`: a streamed answer shown as it comes and handed on in few pieces.
+- `messages.py`: a question as pydantic-ai's messages, a reply as words.
+- `spoken.py`: how each provider is spoken to.
+- `openai.py`: OpenAI's client without work that is done already.
+- `provider.py`: any provider's model behind the port.
+- `faults.py`: what went wrong at a provider, and what can be done about it.
+- `retry.py`: the one retry layer: what is worth another try, and when a turn should not wait any longer.
+- `fallback.py`: models that stand in for each other.
+- `price.py`: what a reply cost, and how much a model takes.
 """
 
-from pullwright.models.known import Models, configured, open_model
+from pullwright.models.catalog import Models
 
-__all__ = ["Models", "configured", "open_model"]
+__all__ = ["Models"]

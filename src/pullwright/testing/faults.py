@@ -90,7 +90,7 @@ class FaultyRecord(Record):
         return saved
 
 
-@dataclass(eq=False)
+@dataclass
 class FaultySandbox:
     """A sandbox with a point in the middle of every command."""
 
