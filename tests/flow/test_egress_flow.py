@@ -1,18 +1,24 @@
 """Attempts and setups that ask for the internet: what they reach, what is written down, what a person is told."""
 
 import asyncio
+import shlex
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from pullwright.cli.story import Story
+from pullwright.domain.errors import SetupFailed
+from pullwright.domain.network import Internet
+from pullwright.domain.policy import EnvironmentPolicy, Phase
 from pullwright.domain.task import State, Task
 from pullwright.domain.transcript import EgressDecided
 from pullwright.egress.machine import Machine
 from pullwright.egress.proxy import Proxy
-from pullwright.flow import desk
+from pullwright.flow import desk, policies
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import idle, work
 from pullwright.settings import Settings
@@ -89,3 +95,70 @@ async def test_an_attempt_reaches_what_was_allowed_and_says_what_was_not(tmp_pat
             assert task.attempts[0].head is not None
             difference = await desk.change_patch(platform, task.id)
             assert b"+hello" in difference
+
+
+async def test_a_person_allows_a_host_while_the_attempt_waits_for_it(tmp_path: Path) -> None:
+    """What the event says is what has to be typed; nothing is started anew."""
+    internet = LocalInternet(tmp_path)
+    repository = a_repository(tmp_path / "repository")
+    async with internet.server("late.test") as origin:
+        address = f"https://late.test:{origin.port}/x"
+        says = scenario(f"until curl -sSf {address} >got 2>/dev/null; do sleep 0.1; done")
+        async with ModelServer(says) as server, a_platform(tmp_path / "home", internet, server) as platform:
+            order = desk.Order(
+                prompt="Fetch it", repository=str(repository), cwd=repository, setup="true", check="true",
+                models=("openai:scripted",),
+            )  # fmt: skip
+            where = str(repository)
+            await policies.change_policy(
+                platform, where, repository, lambda policy: policy.allow(Phase.AGENT, ["127.0.0.1:*"])
+            )
+            task = await desk.submit(platform, order)
+            working = asyncio.ensure_future(work(platform, until=lambda: idle(platform)))
+            async with asyncio.timeout(60):
+                async for batch in platform.record.follow(task.id):
+                    if found := [recorded.event for recorded in batch if isinstance(recorded.event, EgressDecided)]:
+                        break
+            remedy = shlex.split(found[0].remedy or "")
+            assert remedy == ["pullwright", "env", "allow", "--repo", where, f"late.test:{origin.port}"]
+            await policies.change_policy(
+                platform, where, repository, lambda policy: policy.allow(Phase.AGENT, remedy[-1:])
+            )
+            await asyncio.wait_for(working, 60)
+            assert b"+hello" in await desk.change_patch(platform, task.id)
+
+
+async def test_an_environment_learns_what_its_setup_needs_and_is_locked_to_it(tmp_path: Path) -> None:
+    internet = LocalInternet(tmp_path)
+    repository = a_repository(tmp_path / "repository")
+    async with (
+        internet.server("one.test", "two.test") as origin,
+        ModelServer(scenario()) as server,
+        a_platform(tmp_path / "home", internet, server) as platform,
+    ):
+        where = str(repository)
+
+        def the_loopback(policy: EnvironmentPolicy) -> EnvironmentPolicy:
+            return policy.allow(Phase.SETUP, ["127.0.0.1:*"])
+
+        await policies.change_policy(platform, where, repository, the_loopback)
+        fetch = [f"curl -sSf https://{name}.test:{origin.port}/ >/opt/env/{name}" for name in ("one", "two")]
+        order = desk.Order(prompt="", repository=where, cwd=repository, setup="\n".join(fetch))
+        learned = await policies.learn(platform, order)
+        assert learned.rules == (f"one.test:{origin.port}", f"two.test:{origin.port}")
+        assert (learned.presets, learned.refused) == ((), ())
+        locked = await policies.lock(platform, learned)
+        assert locked.reach(Phase.SETUP).internet is Internet.ALLOW
+        # Nobody has to set it up again for that; and a setup of the same kind goes through.
+        said: list[str] = []
+        await desk.prepare_environment(platform, order, said.append)
+        assert len(origin.asked) == 2
+        again = replace(order, setup="\n".join(reversed(fetch)))
+        await desk.prepare_environment(platform, again, said.append)
+        assert len(origin.asked) == 4
+        internet.addresses["three.test"] = ["127.0.0.1"]
+        other = replace(order, setup=fetch[0].replace("one.test", "three.test"))
+        with pytest.raises(SetupFailed):
+            await desk.prepare_environment(platform, other, warn=said.append)
+        assert f"refused: three.test:{origin.port}, no rule allows it" in "\n".join(said)
+        assert f"--phase setup three.test:{origin.port}" in "\n".join(said)

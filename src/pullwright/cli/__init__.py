@@ -4,6 +4,7 @@
 - `run.py`: `run`.
 - `task.py`: `task list|show|watch|diff|log|apply|message|cancel|retry`.
 - `operations.py`: `task export`.
+- `internet.py`: `env internet|allow|deny|learn`.
 - `env.py`: `env list|show|prepare|shell`.
 - `code.py`: `code map|find|refs|tests`.
 - `model.py`: `model add|list|test|remove`.

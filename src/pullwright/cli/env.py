@@ -1,4 +1,4 @@
-"""`env list|show|prepare|shell`."""
+"""`env list|show|prepare|shell`, and the internet's commands beside them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from pullwright.cli.internet import allow, deny, internet, learn, policy_lines
+
 if TYPE_CHECKING:
-    from pullwright.flow.desk import Order, Surveyed
+    from pullwright.flow.desk import Order
 
 app = App(name="env", help="The environments that tasks work in.")
+app.command(internet, sort_key=4)
+app.command(allow, sort_key=5)
+app.command(deny, sort_key=6)
+app.command(learn, sort_key=7)
 
 _SHELL = ("sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh")
 
@@ -123,13 +129,20 @@ async def _survey(order: Order, *, prepare: bool, json: bool) -> int:
     from pullwright.cli.screen import Screen, answer, answer_json
     from pullwright.cli.story import Line, environment_lines
     from pullwright.cli.words import shown
+    from pullwright.domain.policy import EnvironmentPolicy
     from pullwright.flow import desk
 
     screen = Screen()
     async with opened_platform() as platform:
-        with screen.moving():
-            look = desk.prepare_environment if prepare else desk.survey
-            surveyed: Surveyed = await look(platform, order, screen.step)
+        warnings: list[str] = []
+        try:
+            with screen.moving():
+                if prepare:
+                    surveyed = await desk.prepare_environment(platform, order, screen.step, warnings.append)
+                else:
+                    surveyed = await desk.survey(platform, order, screen.step)
+        finally:
+            screen.show([Line(shown(text), "warning") for text in warnings])
     screen.show([Line(f"note: {shown(notice)}", "warning") for notice in surveyed.notices])
     if json:
         answer_json(
@@ -143,6 +156,13 @@ async def _survey(order: Order, *, prepare: bool, json: bool) -> int:
         return 0
     answer([Line(f"{shown(surveyed.repository.location)} at {surveyed.commit[:12]}", "head")])
     answer(environment_lines(surveyed.chosen))
+    answer([Line("internet:", "head")])
+    answer(
+        [
+            Line(f"  {line.text}")
+            for line in policy_lines(EnvironmentPolicy(network=surveyed.chosen.environment.network))
+        ]
+    )
     if prepare:
         answer([Line("prepared", "good")])
     return 0
@@ -152,17 +172,22 @@ async def _shell(order: Order, argv: tuple[str, ...], *, json: bool) -> int:
     from pullwright.cli.console import attach
     from pullwright.cli.house import opened_platform
     from pullwright.cli.screen import Screen, answer_json
+    from pullwright.cli.story import Line
+    from pullwright.cli.words import shown
     from pullwright.flow import desk
 
     screen = Screen()
+    warnings: list[str] = []
     pty = os.isatty(0) and os.isatty(1) and not json
     async with opened_platform() as platform:
         with screen.moving():
-            sandbox, process = await desk.shell(platform, order, argv, pty=pty, say=screen.step)
+            say, warn = screen.step, warnings.append
+            sandbox, process = await desk.shell(platform, order, argv, pty=pty, say=say, warn=warn)
         try:
             status = await attach(process, pty=pty, out=sys.stderr.fileno() if json else sys.stdout.fileno())
         finally:
             await asyncio.shield(sandbox.stop())
+            screen.show([Line(shown(text), "warning") for text in warnings])
     if json:
         answer_json({"exit_status": status})
     return status

@@ -41,7 +41,11 @@ def make_app() -> App:
 _COMMANDS = (
     ("run:run", "run", "Hand in a task and follow it to its pull request."),
     ("task:app", "task", "Look at tasks and steer them: list, show, watch, diff, log, apply, message, cancel, retry."),
-    ("env:app", "env", "The environments that tasks work in: list, show, prepare, shell."),
+    (
+        "env:app",
+        "env",
+        "The environments that tasks work in: list, show, prepare, shell, internet, allow, deny, learn.",
+    ),
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
     ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
     ("doctor:doctor", "doctor", "What this machine offers, and the remedy for what is missing."),

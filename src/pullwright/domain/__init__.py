@@ -4,6 +4,7 @@
 - `errors.py`: the one error tree.
 - `limits.py`: what an attempt may use: time, turns, tokens, money, machine.
 - `network.py`: what a phase of the work may reach, and the decision about one request.
+- `policy.py`: what a person has decided about a repository's environment.
 - `presets.py`: lists of hosts that an environment may allow by one name.
 - `environment.py`: how a repository becomes a working machine.
 - `receipt.py`: test results, verdicts, the receipt of a verification.

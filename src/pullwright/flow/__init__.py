@@ -3,6 +3,7 @@
 - `platform.py`: the ports in one dataclass.
 - `desk.py`: where people hand in, stop, retry and ask after tasks.
 - `outside.py`: what a machine may reach, and where each decision about it is written down.
+- `policies.py`: what a person decides about an environment, and what that learns about itself.
 - `environment.py`: a repository becomes a prepared machine.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
 - `checkouts.py`: checkouts of commits as stacks of layers, each from the nearest one.

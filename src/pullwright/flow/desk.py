@@ -11,6 +11,7 @@ from pullwright.domain.commits import CommitRules, anew
 from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.network import canonical
+from pullwright.domain.policy import Phase
 from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, Task, TaskRequest
 from pullwright.domain.transcript import (
     CancelRequested,
@@ -25,7 +26,7 @@ from pullwright.domain.transcript import (
 from pullwright.domain.value import new_task_id, now
 from pullwright.flow.environment import Environments, choose_environment, machine_spec
 from pullwright.flow.ground import branch_of, commit_rules
-from pullwright.flow.outside import Phase, Tell, open_door
+from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.repos.export import exported
@@ -91,7 +92,8 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
     taken = await store.take_changes(reference) if order.with_changes else None
     if taken is None and not order.base and await store.dirty(reference):
         notices.append("uncommitted changes are left out, HEAD is used; --with-changes takes them along")
-    chosen = await choose_environment(store, taken or commit, setup=order.setup, check=order.check)
+    policy = await platform.record.policy(reference.key)
+    chosen = await choose_environment(store, taken or commit, policy, setup=order.setup, check=order.check)
     return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched)
 
 
@@ -250,30 +252,36 @@ async def findings(platform: Platform) -> list[Finding]:
     return found
 
 
-async def prepare_environment(platform: Platform, order: Order, say: Say = lambda _: None) -> Surveyed:
-    """Make the environment's layers now, before a task needs them."""
+async def prepare_environment(
+    platform: Platform, order: Order, say: Say = lambda _: None, warn: Say = lambda _: None
+) -> Surveyed:
+    """Make the environment's layers now, before a task needs them. `warn` hears what was refused meanwhile."""
     surveyed = await survey(platform, order, say)
-
-    request = _request(order, surveyed)
-    await Environments(platform).layers(request, surveyed.chosen.environment, f"prepare-{new_task_id()}", _telling(say))
+    request, name = request_of(order, surveyed), f"prepare-{new_task_id()}"
+    await Environments(platform).layers(request, surveyed.chosen.environment, name, _telling(say, warn))
     return surveyed
 
 
 async def shell(
-    platform: Platform, order: Order, argv: tuple[str, ...], *, pty: bool, say: Say = lambda _: None
+    platform: Platform,
+    order: Order,
+    argv: tuple[str, ...],
+    *,
+    pty: bool,
+    say: Say = lambda _: None,
+    warn: Say = lambda _: None,
 ) -> tuple[Sandbox, Process]:
     """Start a command in a fresh sandbox of the repository's environment, as an attempt would have it.
 
-    The caller owns both: it waits for the process and stops the sandbox.
+    The caller owns both: it waits for the process and stops the sandbox. `warn` hears what was refused.
     """
-    surveyed = await prepare_environment(platform, order, say)
-    request, environment = _request(order, surveyed), surveyed.chosen.environment
+    surveyed = await prepare_environment(platform, order, say, warn)
+    request, environment = request_of(order, surveyed), surveyed.chosen.environment
     name = f"shell-{new_task_id()}"
-
-    tell = _telling(say)
+    tell = _telling(say, warn)
     layers = await Environments(platform).layers(request, environment, name, tell)
     store = platform.repositories.store(surveyed.repository)
-    door = await open_door(platform, request, environment, Phase.AGENT, name, tell)
+    door = await open_door(platform, request, Phase.AGENT, name, tell)
     sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
     try:
         process = await sandbox.open(ExecRequest(argv=argv, timeout=7 * 24 * 3600.0), pty=pty)
@@ -283,19 +291,20 @@ async def shell(
     return sandbox, process
 
 
-def _telling(say: Say) -> Tell:
+def _telling(say: Say, warn: Say) -> Tell:
     """Progress and refusals in words, where there is no log to write them to."""
 
     async def tell(event: Progressed | EgressDecided) -> None:
         if isinstance(event, Progressed):
             say(event.text)
         elif not event.allowed:
-            say(f"refused: {event.host}:{event.port}, {event.reason}. {event.remedy or ''}")
+            warn(f"refused: {event.host}:{event.port}, {event.reason}. {event.remedy or ''}".rstrip())
 
     return tell
 
 
-def _request(order: Order, surveyed: Surveyed) -> TaskRequest:
+def request_of(order: Order, surveyed: Surveyed) -> TaskRequest:
+    """What stands in for a task where an environment is wanted without one."""
     return TaskRequest(
         prompt=order.prompt or "prepare",
         repository=surveyed.repository,

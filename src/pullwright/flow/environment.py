@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pullwright.code import detect, setup_script
 from pullwright.domain.environment import Environment
 from pullwright.domain.errors import SandboxError, SetupFailed
+from pullwright.domain.policy import EnvironmentPolicy, Phase
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EnvironmentChosen, Output, Progressed
 from pullwright.flow.checkouts import Checkouts, Ground
-from pullwright.flow.outside import Phase, Tell, open_door
+from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
 from pullwright.repos.mirror import Store
@@ -33,9 +34,12 @@ class SetupLayer:
 
 
 async def choose_environment(
-    store: Store, commit: str, *, setup: str | None = None, check: str | None = None
+    store: Store, commit: str, policy: EnvironmentPolicy, *, setup: str | None = None, check: str | None = None
 ) -> EnvironmentChosen:
-    """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection."""
+    """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection.
+
+    What may be reached is what a person has decided, and nothing that the repository says.
+    """
     files = await store.files(commit)
 
     async def read(path: str) -> bytes | None:
@@ -43,6 +47,7 @@ async def choose_environment(
 
     detected = await detect.detect(files, read)
     environment = detect.choose(detected, await read(".pullwright.toml"), setup, check)
+    environment = environment.model_copy(update={"network": policy.network})
     return EnvironmentChosen(
         environment=environment, submodules=await store.has_submodules(commit), lfs=await store.has_lfs(commit)
     )
@@ -80,10 +85,14 @@ async def checkout(sandbox: Sandbox, commit: str, tree: str | None = None) -> No
 
 
 class Environments:
-    """The prepared layers of environments; each is made once, however many tasks ask at the same time."""
+    """The prepared layers of environments; each is made once, however many tasks ask at the same time.
 
-    def __init__(self, platform: Platform) -> None:
+    One that is `learning` makes them anew, with every public host open to setup.
+    """
+
+    def __init__(self, platform: Platform, *, learning: bool = False) -> None:
         self._platform = platform
+        self._learning = learning
         self._checkouts = Checkouts(platform)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -122,6 +131,8 @@ class Environments:
         return (prepared.layer,) if prepared.layer else ()
 
     async def _known(self, request: TaskRequest, key: str) -> str | None:
+        if self._learning:
+            return None
         layer = await self._platform.record.environment_layer(request.repository.key, key)
         return layer if layer and await self._platform.sandboxes.has_layer(layer) else None
 
@@ -136,7 +147,7 @@ class Environments:
             base = await plain.snapshot()
         finally:
             await plain.stop()
-        door = await open_door(platform, request, environment, Phase.SETUP, f"{name}-setup", tell)
+        door = await open_door(platform, request, Phase.SETUP, f"{name}-setup", tell, learning=self._learning)
         spec = machine_spec(platform, store, environment, f"{name}-setup", (base,), door=door)
         sandbox = await platform.sandboxes.start(spec)
         try:
@@ -186,7 +197,7 @@ class Environments:
         platform = self._platform
         store = platform.repositories.store(request.repository)
         name = f"{name}-maintenance"
-        door = await open_door(platform, request, environment, Phase.SETUP, name, tell)
+        door = await open_door(platform, request, Phase.SETUP, name, tell, learning=self._learning)
         spec = machine_spec(platform, store, environment, name, laid, door=door)
         sandbox = await platform.sandboxes.start(spec)
         try:

@@ -2,10 +2,9 @@
 
 import shlex
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 
-from pullwright.domain.environment import Environment
-from pullwright.domain.network import Reach
+from pullwright.domain.network import Internet, Reach
+from pullwright.domain.policy import Phase
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EgressDecided, Progressed
 from pullwright.egress.base import Door, Pass
@@ -14,21 +13,19 @@ from pullwright.flow.platform import Platform
 Tell = Callable[[Progressed | EgressDecided], Awaitable[None]]
 
 
-class Phase(StrEnum):
-    """When a machine is used."""
-
-    SETUP = "setup"  # setup and maintenance scripts of the base commit
-    AGENT = "agent"  # an engine works, or a change is verified
-
-
 async def open_door(
-    platform: Platform, request: TaskRequest, environment: Environment, phase: Phase, name: str, tell: Tell
+    platform: Platform, request: TaskRequest, phase: Phase, name: str, tell: Tell, *, learning: bool = False
 ) -> Door | None:
-    """The way out of a machine that is about to start; None where it has none."""
+    """The way out of a machine that is about to start; None where it has none.
+
+    What holds is what a person has decided last, also while the machine runs. One that is `learning` may ask for more.
+    """
 
     async def reach() -> Reach:
-        network = environment.network
-        return network.setup if phase is Phase.SETUP else network.agent.plus(request.allow)
+        decided = (await platform.record.policy(request.repository.key)).reach(phase)
+        if learning:
+            return decided.model_copy(update={"internet": Internet.ON})
+        return decided if phase is Phase.SETUP else decided.plus(request.allow)
 
     def remedy(rule: str) -> str:
         for_setup = " --phase setup" if phase is Phase.SETUP else ""

@@ -32,7 +32,8 @@ async def prepare_environment(shift: Shift, task_id: str) -> list[str]:
     store = shift.platform.repositories.store(request.repository)
     events = await record.events(task_id)
     if not _has(events, EnvironmentChosen):
-        chosen = await choose_environment(store, request.base_commit, setup=request.setup, check=request.check)
+        policy = await record.policy(request.repository.key)
+        chosen = await choose_environment(store, request.base_commit, policy, setup=request.setup, check=request.check)
         await record.append(task_id, chosen)
         await _notice_unsupported(shift, task_id, chosen)
     environment = await environment_of(shift.platform, task_id)

@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 
 from pullwright.domain.environment import Environment
 from pullwright.domain.errors import SandboxError
+from pullwright.domain.policy import Phase
 from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
 from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Recorded, TurnEnded
 from pullwright.flow.environment import Environments, checkout, machine_spec
-from pullwright.flow.outside import Phase, Tell, open_door
+from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
 from pullwright.sandbox.base import ExecRequest, Sandbox
@@ -35,7 +36,7 @@ class Workspaces:
         checkpoint = last_checkpoint(events, before=turn)
         layers = await self.environments.layers(request, environment, attempt.id, tell)
         read_only = request.mode is Mode.ASK
-        door = await open_door(platform, request, environment, Phase.AGENT, attempt.id, tell)
+        door = await open_door(platform, request, Phase.AGENT, attempt.id, tell)
         spec = machine_spec(platform, store, environment, attempt.id, layers, door=door, read_only=read_only)
         sandbox = await platform.sandboxes.start(spec)
         try:
@@ -81,7 +82,7 @@ class Workspaces:
         platform = self._platform
         layers = await self.environments.layers(request, environment, name, quiet)
         store = platform.repositories.store(request.repository)
-        door = await open_door(platform, request, environment, Phase.AGENT, name, tell)
+        door = await open_door(platform, request, Phase.AGENT, name, tell)
         sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
         try:
             if commit != request.base_commit:

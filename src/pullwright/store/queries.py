@@ -10,11 +10,20 @@ from sqlalchemy import Connection, Row, Table, func, insert, select, update
 
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import UsageError
+from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.projection import attempt_after, task_after
 from pullwright.domain.task import Attempt, PullRequest, State, Task
 from pullwright.domain.transcript import Event, Recorded, from_json, to_json
 from pullwright.domain.value import Value
-from pullwright.store.schema import ATTEMPTS, DELIVERIES, ENVIRONMENTS, EVENTS, LOCAL_PULL_REQUESTS, TASKS
+from pullwright.store.schema import (
+    ATTEMPTS,
+    DELIVERIES,
+    ENVIRONMENT_POLICIES,
+    ENVIRONMENTS,
+    EVENTS,
+    LOCAL_PULL_REQUESTS,
+    TASKS,
+)
 
 _FINAL = [state.value for state in State if state.final]
 
@@ -148,6 +157,21 @@ def prepared_environments(connection: Connection) -> list[PreparedEnvironment]:
 def save_environment(connection: Connection, environment: PreparedEnvironment) -> None:
     """Remember a prepared layer, in place of an older one of the same key."""
     _upsert(connection, ENVIRONMENTS, environment, ("repository", "key"))
+
+
+def find_policy(connection: Connection, repository: str) -> EnvironmentPolicy:
+    """What has been decided about a repository's environment."""
+    table = ENVIRONMENT_POLICIES
+    row = connection.execute(select(table.c.policy).where(table.c.repository == repository).with_for_update()).first()
+    return EnvironmentPolicy() if row is None else EnvironmentPolicy.model_validate(row.policy)
+
+
+def save_policy(connection: Connection, repository: str, policy: EnvironmentPolicy, at: datetime) -> None:
+    """Remember it, in place of what was decided before."""
+    table = ENVIRONMENT_POLICIES
+    values = {"repository": repository, "policy": policy.model_dump(mode="json"), "changed": at}
+    if connection.execute(update(table).where(table.c.repository == repository).values(values)).rowcount == 0:
+        connection.execute(insert(table).values(values))
 
 
 def find_delivery(connection: Connection, task: str) -> Delivery | None:

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from pullwright.domain.delivery import Delivery
+from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.task import Attempt, PullRequest, Task
 from pullwright.domain.transcript import Event, Recorded
 from pullwright.domain.value import now
@@ -146,6 +149,22 @@ class Record:
     async def environments(self) -> list[PreparedEnvironment]:
         """All prepared environments, newest first."""
         return await self._database.read(queries.prepared_environments)
+
+    async def policy(self, repository_key: str) -> EnvironmentPolicy:
+        """What has been decided about a repository's environment; where nothing has, what holds by default."""
+        return await self._database.read(queries.find_policy, repository_key)
+
+    async def change_policy(
+        self, repository_key: str, change: Callable[[EnvironmentPolicy], EnvironmentPolicy]
+    ) -> EnvironmentPolicy:
+        """Decide anew; nobody else's decision of the same moment is lost. Gives what holds now."""
+
+        def changed(connection: Connection) -> EnvironmentPolicy:
+            policy = change(queries.find_policy(connection, repository_key))
+            queries.save_policy(connection, repository_key, policy, now())
+            return policy
+
+        return await self._database.write(changed)
 
     async def delivery(self, task_id: str) -> Delivery | None:
         """The task's entry in the outbox."""

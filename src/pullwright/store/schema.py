@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0003"
+HEAD = "0004"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -128,6 +128,14 @@ ENVIRONMENTS = Table(
     Column("layer", Text, nullable=False),
     Column("log", String(64)),
     Column("prepared", Moment, nullable=False),
+)
+
+ENVIRONMENT_POLICIES = Table(
+    "environment_policies",
+    METADATA,
+    Column("repository", Text, primary_key=True),
+    Column("policy", Json, nullable=False),
+    Column("changed", Moment, nullable=False),
 )
 
 DELIVERIES = Table(

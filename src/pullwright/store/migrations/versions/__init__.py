@@ -3,4 +3,5 @@
 - `0001_first.py`: tasks, attempts, events, environments, deliveries, local pull requests.
 - `0002_attempt_base.py`: the commit that an attempt stands on, and when it was fetched.
 - `0003_task_citations.py`: the places that an answer names.
+- `0004_policies.py`: what people have decided about repositories' environments.
 """

@@ -1,0 +1,195 @@
+"""`env internet|allow|deny|learn`: what a repository's environment may reach."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pullwright.cli.story import Line
+    from pullwright.domain.network import Reach
+    from pullwright.domain.policy import EnvironmentPolicy
+    from pullwright.flow.policies import Learned
+
+Phase = Literal["setup", "agent"]
+
+
+def internet(
+    mode: Literal["off", "allow", "on"] | None = None,
+    /,
+    *,
+    repo: str = ".",
+    phase: Phase = "agent",
+    json: bool = False,
+) -> int:
+    """Show or decide what a repository's environment may reach on the internet.
+
+    off: nothing. allow: the hosts that `env allow` names. on: every public host. Addresses that are not public have to
+    be named in any case. The default is on for setup and off while an engine works.
+
+    Args:
+        mode: off, allow or on; if not given, what holds is shown.
+        repo: The repository: a path on disk or a URL.
+        phase: Whom it is for: setup and maintenance scripts, or engines and the verification of their changes.
+        json: Print the policy as JSON.
+    """
+    if mode is None:
+        return _change(repo, lambda policy: policy, json=json, show=True)
+
+    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
+        from pullwright.domain.network import Internet
+        from pullwright.domain.policy import Phase as Of
+
+        return policy.set_internet(Of(phase), Internet(mode))
+
+    return _change(repo, change, json=json)
+
+
+def allow(*hosts: str, repo: str = ".", phase: Phase = "agent", json: bool = False) -> int:
+    """Let a repository's environment reach hosts; attempts that are under way may too, within seconds.
+
+    Args:
+        hosts: HOST, HOST:PORT, '*.HOST', 'GET,HEAD HOST', an ADDRESS or NETWORK/BITS, preset:package-registries or
+            preset:code-hosts. Without a port: 80 and 443; :* for every port.
+        repo: The repository: a path on disk or a URL.
+        phase: Whom it is for: setup and maintenance scripts, or engines and the verification of their changes.
+        json: Print the policy as JSON.
+    """
+    return _rules(hosts, repo, phase, "allow", json=json)
+
+
+def deny(*hosts: str, repo: str = ".", phase: Phase = "agent", json: bool = False) -> int:
+    """Keep a repository's environment from reaching hosts, whatever else allows them.
+
+    Args:
+        hosts: As `env allow` takes them; what was allowed in the same words is so no more.
+        repo: The repository: a path on disk or a URL.
+        phase: Whom it is for: setup and maintenance scripts, or engines and the verification of their changes.
+        json: Print the policy as JSON.
+    """
+    return _rules(hosts, repo, phase, "deny", json=json)
+
+
+def learn(
+    *,
+    repo: str = ".",
+    base: str | None = None,
+    setup: str | None = None,
+    lock: bool = False,
+    json: bool = False,
+) -> int:
+    """Run a repository's setup once with every public host open to it, and propose the smallest list that allows it.
+
+    Args:
+        repo: The repository: a path on disk or a URL.
+        base: The branch, tag or commit to set up; the repository's HEAD if not given.
+        setup: A setup command, as `run` would be given it.
+        lock: Take the proposal at once: from then on setup reaches those hosts and nothing else.
+        json: Print what was learned as JSON.
+    """
+    return asyncio.run(_learn(repo, base, setup, lock=lock, json=json))
+
+
+def _rules(hosts: tuple[str, ...], repo: str, phase: Phase, verb: Literal["allow", "deny"], *, json: bool) -> int:
+    from pullwright.domain.errors import UsageError
+    from pullwright.domain.network import canonical
+
+    if not hosts:
+        raise UsageError(f"name a host: pullwright env {verb} HOST")
+    rules = [canonical(host) for host in hosts]
+
+    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
+        from pullwright.domain.policy import Phase as Of
+
+        return policy.allow(Of(phase), rules) if verb == "allow" else policy.deny(Of(phase), rules)
+
+    return _change(repo, change, json=json)
+
+
+def _change(
+    repo: str, change: Callable[[EnvironmentPolicy], EnvironmentPolicy], *, json: bool, show: bool = False
+) -> int:
+    async def perform() -> int:
+        from pullwright.cli.house import opened_platform
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.flow import policies
+
+        async with opened_platform() as platform:
+            if show:
+                _, policy = await policies.policy_of(platform, repo, Path.cwd())
+            else:
+                policy = await policies.change_policy(platform, repo, Path.cwd(), change)
+        if json:
+            answer_json(policy.model_dump(mode="json"))
+        else:
+            answer(policy_lines(policy))
+        return 0
+
+    return asyncio.run(perform())
+
+
+async def _learn(repo: str, base: str | None, setup: str | None, *, lock: bool, json: bool) -> int:
+    from pullwright.cli.house import opened_platform
+    from pullwright.cli.screen import Screen, answer, answer_json
+    from pullwright.flow import policies
+    from pullwright.flow.desk import Order
+
+    screen = Screen()
+    order = Order(prompt="", repository=repo, cwd=Path.cwd(), base=base, setup=setup)
+    async with opened_platform() as platform:
+        with screen.moving():
+            learned = await policies.learn(platform, order, screen.step)
+        policy = await policies.lock(platform, learned) if lock else None
+    if json:
+        refused = [{"host": event.host, "port": event.port, "reason": event.reason} for event in learned.refused]
+        answer_json({"rules": learned.rules, "presets": learned.presets, "refused": refused, "locked": lock})
+        return 0
+    answer(_learned_lines(learned, repo, locked=lock))
+    if policy:
+        answer(policy_lines(policy))
+    return 0
+
+
+def policy_lines(policy: EnvironmentPolicy) -> list[Line]:
+    """What each phase may reach."""
+    network = policy.network
+    return [*_reach_lines("setup", network.setup), *_reach_lines("agent", network.agent)]
+
+
+def _reach_lines(phase: str, reach: Reach) -> list[Line]:
+    from pullwright.cli.story import Line
+    from pullwright.domain.network import Internet
+
+    meaning = {
+        Internet.OFF: "off: no network",
+        Internet.ALLOW: "allow: what is named below, nothing else",
+        Internet.ON: "on: every public host",
+    }[reach.internet]
+    idle = " (not in use while it is off)" if reach.internet is Internet.OFF else ""
+    lines = [Line(f"{phase:<6} {meaning}", "head")]
+    lines += [Line(f"  allow  {rule}{idle}") for rule in reach.allow]
+    return lines + [Line(f"  deny   {rule}{idle}") for rule in reach.deny]
+
+
+def _learned_lines(learned: Learned, repo: str, *, locked: bool) -> list[Line]:
+    from pullwright.cli.story import Line
+    from pullwright.cli.words import count, shown
+
+    asked = f"setup asked for {count(len(learned.rules), 'host')}" if learned.rules else "setup asked for no host"
+    lines = [Line(asked, "head"), *(Line(f"  {shown(rule)}") for rule in learned.rules)]
+    lines += [Line(f"  all of them are in {name}", "dim") for name in learned.presets]
+    for event in learned.refused:
+        lines.append(Line(f"  refused: {shown(event.host)}:{event.port}, {shown(event.reason)}", "warning"))
+        if event.remedy:
+            lines.append(Line(f"    to allow it: {shown(event.remedy)}", "warning"))
+    if not locked:
+        where = f"--repo {shlex.quote(repo)} --phase setup"
+        lines.append(Line("to let setup reach these and nothing else:", "dim"))
+        rules = " ".join(shlex.quote(rule) for rule in learned.rules)
+        if rules:
+            lines.append(Line(f"  pullwright env allow {where} {rules}"))
+        lines.append(Line(f"  pullwright env internet {'allow' if rules else 'off'} {where}"))
+    return lines

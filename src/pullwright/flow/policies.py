@@ -1,0 +1,78 @@
+"""What a person decides about a repository's environment, and what an environment learns about itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pullwright.domain.errors import SetupFailed, UsageError
+from pullwright.domain.policy import EnvironmentPolicy, Phase, presets_for, smallest
+from pullwright.domain.task import RepositoryRef
+from pullwright.domain.transcript import EgressDecided, Progressed
+from pullwright.domain.value import new_task_id
+from pullwright.flow.desk import Order, Say, Surveyed, request_of, survey
+from pullwright.flow.environment import Environments
+from pullwright.flow.platform import Platform
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What setup asked for when it might ask for anything."""
+
+    surveyed: Surveyed
+    rules: tuple[str, ...]  # the narrowest that allow it
+    presets: tuple[str, ...]  # those that cover all of it
+    refused: tuple[EgressDecided, ...]  # refused even so: what is not public has to be named
+
+
+async def policy_of(platform: Platform, repository: str, cwd: Path) -> tuple[RepositoryRef, EnvironmentPolicy]:
+    """What holds for a repository."""
+    reference = await platform.repositories.locate(repository, cwd)
+    return reference, await platform.record.policy(reference.key)
+
+
+async def change_policy(
+    platform: Platform, repository: str, cwd: Path, change: Callable[[EnvironmentPolicy], EnvironmentPolicy]
+) -> EnvironmentPolicy:
+    """Decide anew about a repository; what is under way follows within seconds. Gives what holds now."""
+    reference = await platform.repositories.locate(repository, cwd)
+    return await platform.record.change_policy(reference.key, change)
+
+
+async def learn(platform: Platform, order: Order, say: Say = lambda _: None) -> Learned:
+    """Run the setup once, with every public host open to it, and say what it asked for.
+
+    Raises:
+        UsageError: the repository has no setup.
+        SetupFailed: the setup failed; the message ends with what it was refused.
+    """
+    surveyed = await survey(platform, order, say)
+    environment = surveyed.chosen.environment
+    if not (environment.setup.command or environment.maintenance.command):
+        raise UsageError("this repository has no setup to learn from; name one with --setup, or use `env allow`")
+    decided: list[EgressDecided] = []
+
+    async def tell(event: Progressed | EgressDecided) -> None:
+        if isinstance(event, EgressDecided):
+            decided.append(event)
+        else:
+            say(event.text)
+
+    name = f"learn-{new_task_id()}"
+    try:
+        await Environments(platform, learning=True).layers(request_of(order, surveyed), environment, name, tell)
+    except SetupFailed as error:
+        said = [
+            f"refused: {event.host}:{event.port}, {event.reason}. {event.remedy or ''}"
+            for event in decided
+            if not event.allowed
+        ]
+        raise SetupFailed("\n".join((str(error), *said)), line=error.line, output=error.output) from error
+    rules = smallest(decided)
+    refused = {(event.host, event.port): event for event in decided if not event.allowed}
+    return Learned(surveyed, rules, presets_for(rules), tuple(refused.values()))
+
+
+async def lock(platform: Platform, learned: Learned) -> EnvironmentPolicy:
+    """From now on setup reaches what was learned, and nothing else."""
+    key = learned.surveyed.repository.key
+    return await platform.record.change_policy(key, lambda policy: policy.locked(Phase.SETUP, learned.rules))
