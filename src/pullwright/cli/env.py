@@ -61,6 +61,7 @@ def show(
     base: str | None = None,
     check: str | None = None,
     setup: str | None = None,
+    sparse: list[str] | None = None,
     json: bool = False,
 ) -> int:
     """Show what would be chosen for a repository, and why.
@@ -70,9 +71,10 @@ def show(
         base: The branch, tag or commit to look at; the repository's HEAD if not given.
         check: A check command, as `run` would be given it.
         setup: A setup command, as `run` would be given it.
+        sparse: A directory to lay out, as `run` would be given it.
         json: Print it as JSON.
     """
-    return asyncio.run(_survey(_order(repo, base, check, setup), prepare=False, json=json))
+    return asyncio.run(_survey(_order(repo, base, check, setup, sparse), prepare=False, json=json))
 
 
 @app.command(sort_key=2)
@@ -82,6 +84,7 @@ def prepare(
     base: str | None = None,
     check: str | None = None,
     setup: str | None = None,
+    sparse: list[str] | None = None,
     json: bool = False,
 ) -> int:
     """Prepare a repository's environment now, before a task needs it.
@@ -91,9 +94,10 @@ def prepare(
         base: The branch, tag or commit to prepare; the repository's HEAD if not given.
         check: A check command, as `run` would be given it.
         setup: A setup command, as `run` would be given it.
+        sparse: A directory to lay out, as `run` would be given it.
         json: Print it as JSON.
     """
-    return asyncio.run(_survey(_order(repo, base, check, setup), prepare=True, json=json))
+    return asyncio.run(_survey(_order(repo, base, check, setup, sparse), prepare=True, json=json))
 
 
 @app.command(sort_key=3)
@@ -102,6 +106,7 @@ def shell(
     repo: str = ".",
     base: str | None = None,
     setup: str | None = None,
+    sparse: list[str] | None = None,
     json: bool = False,
 ) -> int:
     """Run a command, or an interactive shell, in a fresh sandbox of a repository's environment.
@@ -113,15 +118,18 @@ def shell(
         repo: The repository: a path on disk or a URL.
         base: The branch, tag or commit to check out; the repository's HEAD if not given.
         setup: A setup command, as `run` would be given it.
+        sparse: A directory to lay out, as `run` would be given it.
         json: Print the exit status as JSON on standard output once it has ended; its output goes to standard error.
     """
-    return asyncio.run(_shell(_order(repo, base, None, setup), argv or _SHELL, json=json))
+    return asyncio.run(_shell(_order(repo, base, None, setup, sparse), argv or _SHELL, json=json))
 
 
-def _order(repo: str, base: str | None, check: str | None, setup: str | None) -> Order:
+def _order(repo: str, base: str | None, check: str | None, setup: str | None, sparse: list[str] | None) -> Order:
     from pullwright.flow.desk import Order
 
-    return Order(prompt="", repository=repo, cwd=Path.cwd(), base=base, check=check, setup=setup)
+    return Order(
+        prompt="", repository=repo, cwd=Path.cwd(), base=base, check=check, setup=setup, sparse=tuple(sparse or ())
+    )
 
 
 async def _survey(order: Order, *, prepare: bool, json: bool) -> int:

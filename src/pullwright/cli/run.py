@@ -27,6 +27,7 @@ def run(
     model: list[str] | None = None,
     check: str | None = None,
     setup: str | None = None,
+    sparse: list[str] | None = None,
     allow_host: list[str] | None = None,
     max_cost: float | None = None,
     max_minutes: float | None = None,
@@ -55,6 +56,8 @@ def run(
         model: The model, PROVIDER:NAME; may be given more than once.
         check: The command that runs the tests, instead of what is detected.
         setup: The command that installs what the repository needs, instead of what is detected.
+        sparse: A directory to lay out, where only a part of the repository is wanted; may be given more than once.
+            Files in the directories above it are there, too.
         allow_host: A host that the engines may reach: HOST, HOST:PORT, '*.HOST', 'GET,HEAD HOST', or
             preset:package-registries; may be given more than once. Without it the environment's policy holds.
         max_cost: End an attempt that has cost this many US dollars.
@@ -88,6 +91,7 @@ def run(
         models=tuple(model or ()),
         check=check,
         setup=setup,
+        sparse=tuple(sparse or ()),
         ask=ask,
         branch=branch,
         author=author,

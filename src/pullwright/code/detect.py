@@ -65,7 +65,13 @@ def _unknown(tree: Tree) -> Environment:
     return Environment(setup=Setting(why=why), check=Setting(why=why))
 
 
-def choose(detected: Environment, file_toml: bytes | None, setup: str | None, check: str | None) -> Environment:
+def choose(
+    detected: Environment,
+    file_toml: bytes | None,
+    setup: str | None,
+    check: str | None,
+    sparse: tuple[str, ...] = (),
+) -> Environment:
     """The environment to use: an option wins over `.pullwright.toml`, that over detection.
 
     An empty string as a setup or check means that there is none. Raises `UsageError` for a broken file.
@@ -81,6 +87,7 @@ def choose(detected: Environment, file_toml: bytes | None, setup: str | None, ch
             "maintenance": _chosen(None, "", said.maintenance, detected.maintenance),
             "check": chosen_check,
             "variables": {**detected.variables, **said.variables},
+            "sparse": sparse or said.sparse,
         }
     )
 

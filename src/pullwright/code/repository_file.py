@@ -11,7 +11,7 @@ from pullwright.domain.value import Value
 
 NAME = ".pullwright.toml"
 
-_KEYS = ("setup", "maintenance", "check", "variables")
+_KEYS = ("setup", "maintenance", "check", "variables", "sparse")
 _LATER = ("image", "services")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -23,6 +23,7 @@ class RepositoryFile(Value):
     maintenance: str | None = None
     check: str | None = None
     variables: dict[str, str] = Field(default_factory=dict)
+    sparse: tuple[str, ...] = ()
 
 
 def parse(data: bytes) -> RepositoryFile:
@@ -43,7 +44,19 @@ def parse(data: bytes) -> RepositoryFile:
         maintenance=_text(settings, "maintenance"),
         check=_text(settings, "check"),
         variables=_variables(settings.get("variables", {})),
+        sparse=directories(settings.get("sparse", []), f"{NAME}: `sparse`"),
     )
+
+
+def directories(value: object, where: str) -> tuple[str, ...]:
+    """Directories of a repository to lay out, the others left out. Raises `UsageError` beginning with `where`."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise UsageError(f"{where} must be a list of directories.")
+    for one in value:
+        parts = one.strip("/").split("/")
+        if {"", ".", ".."} & set(parts) or re.search(r"[\x00-\x1f\x7f]", one):
+            raise UsageError(f"{where}: {one!r} is no directory of the repository. Write it from its root, as src/app.")
+    return tuple(dict.fromkeys(one.strip("/") for one in value))
 
 
 def _text(settings: dict[str, Any], key: str) -> str | None:

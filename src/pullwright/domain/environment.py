@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pullwright.domain.limits import SandboxLimits
 from pullwright.domain.network import NetworkPolicy
+from pullwright.domain.task import RepositoryRef
 from pullwright.domain.value import Value
 
 
@@ -27,6 +28,16 @@ class Setting(Value):
     why: str = ""
 
 
+class Module(Value):
+    """A submodule of a commit, whose own repository has been fetched."""
+
+    path: str = Field(description="From the workspace's root, as `repos.names` writes paths.")
+    name: str = Field(description="As `.gitmodules` calls it.")
+    commit: str
+    repository: RepositoryRef
+    lfs: bool = Field(False, description="Whether the commit hands files to Git LFS.")
+
+
 class Environment(Value):
     """How one repository at one commit becomes a machine to work in."""
 
@@ -40,8 +51,12 @@ class Environment(Value):
     )
     network: NetworkPolicy = NetworkPolicy()
     limits: SandboxLimits = SandboxLimits()
+    sparse: tuple[str, ...] = Field((), description="The directories that are laid out; empty: all of them.")
+    modules: tuple[Module, ...] = Field((), description="The base's submodules, each after the one that it lies in.")
+    lfs: bool = Field(False, description="Whether the base hands files to Git LFS, whose objects were fetched.")
 
     def key(self) -> str:
         """What a prepared layer is reused by: the same scripts over the same lock files give the same key."""
         parts = [self.setup.command or "", repr(sorted(self.lock_files.items())), repr(sorted(self.variables.items()))]
+        parts += [repr(self.sparse)] if self.sparse else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -84,6 +84,7 @@ class TaskRequest(Value):
     setup: str | None = None
     check: str | None = None
     allow: tuple[RuleText, ...] = Field((), description="Hosts that the engines may reach beside the environment's.")
+    sparse: tuple[str, ...] = Field((), description="The directories to lay out; empty: as the repository says.")
     limits: AttemptLimits = AttemptLimits()
     commits: CommitRules = CommitRules()
 

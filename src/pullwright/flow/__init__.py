@@ -6,6 +6,8 @@
 - `policies.py`: what a person decides about an environment, and what that learns about itself.
 - `environment.py`: a repository becomes a prepared machine.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
+- `contents.py`: what a checkout needs besides the repository's own store.
+- `leftovers.py`: what a checkpoint's tree cannot hold.
 - `checkouts.py`: checkouts of commits as stacks of layers, each from the nearest one.
 - `workspace.py`: machines at a commit: a fresh one, an attempt's own, its checkpoints.
 - `shift.py`: what one worker has at hand while it works.

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from pullwright.code import repository_file
 from pullwright.domain.change import Change
 from pullwright.domain.commits import CommitRules, anew
 from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
@@ -24,6 +25,7 @@ from pullwright.domain.transcript import (
     Progressed,
 )
 from pullwright.domain.value import new_task_id, now
+from pullwright.flow.contents import bring
 from pullwright.flow.environment import Environments, choose_environment, machine_spec
 from pullwright.flow.ground import branch_of, commit_rules
 from pullwright.flow.outside import Tell, open_door
@@ -58,6 +60,7 @@ class Order:
     models: tuple[str, ...] = ()
     check: str | None = None
     setup: str | None = None
+    sparse: tuple[str, ...] = ()
     ask: bool = False
     branch: str | None = None  # a name, or a rule for it
     author: str | None = None
@@ -83,6 +86,7 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
     """Find the repository, fetch it, and read its environment off the base commit."""
     if order.with_changes and order.base:
         raise UsageError("--with-changes starts from the working tree as it is; leave out --base")
+    sparse = repository_file.directories(list(order.sparse), "--sparse")
     repositories = platform.repositories
     reference = await repositories.locate(order.repository, order.cwd)
     store = await repositories.fetch(reference, say)
@@ -93,7 +97,10 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
     if taken is None and not order.base and await store.dirty(reference):
         notices.append("uncommitted changes are left out, HEAD is used; --with-changes takes them along")
     policy = await platform.record.policy(reference.key)
-    chosen = await choose_environment(store, taken or commit, policy, setup=order.setup, check=order.check)
+    await repositories.complete(reference, commit, None, say)
+    chosen = await choose_environment(
+        store, taken or commit, policy, setup=order.setup, check=order.check, sparse=sparse
+    )
     return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched)
 
 
@@ -119,6 +126,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         setup=order.setup,
         check=order.check,
         allow=tuple(canonical(rule) for rule in order.allow),
+        sparse=order.sparse,
         limits=order.limits,
         commits=rules,
     )
@@ -257,6 +265,9 @@ async def prepare_environment(
 ) -> Surveyed:
     """Make the environment's layers now, before a task needs them. `warn` hears what was refused meanwhile."""
     surveyed = await survey(platform, order, say)
+    brought = await bring(platform, surveyed.repository, surveyed.commit, surveyed.chosen.environment, say)
+    chosen = surveyed.chosen.model_copy(update={"environment": brought[0]})
+    surveyed = replace(surveyed, chosen=chosen, notices=(*surveyed.notices, *brought[1]))
     request, name = request_of(order, surveyed), f"prepare-{new_task_id()}"
     await Environments(platform).layers(request, surveyed.chosen.environment, name, _telling(say, warn))
     return surveyed

@@ -13,12 +13,15 @@ from pullwright.domain.policy import EnvironmentPolicy, Phase
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EnvironmentChosen, Output, Progressed
 from pullwright.flow.checkouts import Checkouts, Ground
+from pullwright.flow.contents import binds
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
+from pullwright.repos.checkpoints import Layout
 from pullwright.repos.mirror import Store
-from pullwright.sandbox.base import Bind, Door, ExecRequest, Sandbox, SandboxSpec
+from pullwright.sandbox.base import Door, ExecRequest, Sandbox, SandboxSpec
 
+PLAIN = Layout()
 SETUP_SECONDS = 1800.0
 CHECKOUT_SECONDS = 600.0
 
@@ -34,7 +37,13 @@ class SetupLayer:
 
 
 async def choose_environment(
-    store: Store, commit: str, policy: EnvironmentPolicy, *, setup: str | None = None, check: str | None = None
+    store: Store,
+    commit: str,
+    policy: EnvironmentPolicy,
+    *,
+    setup: str | None = None,
+    check: str | None = None,
+    sparse: tuple[str, ...] = (),
 ) -> EnvironmentChosen:
     """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection.
 
@@ -46,7 +55,7 @@ async def choose_environment(
         return await store.read(commit, path)
 
     detected = await detect.detect(files, read)
-    environment = detect.choose(detected, await read(".pullwright.toml"), setup, check)
+    environment = detect.choose(detected, await read(".pullwright.toml"), setup, check, sparse)
     environment = environment.model_copy(update={"network": policy.network})
     return EnvironmentChosen(
         environment=environment, submodules=await store.has_submodules(commit), lfs=await store.has_lfs(commit)
@@ -67,7 +76,7 @@ def machine_spec(
     return SandboxSpec(
         name=name,
         layers=layers,
-        binds=(*platform.tools, Bind(store.objects, checkpoints.OBJECTS)),
+        binds=(*platform.tools, *binds(platform, store, environment)),
         door=door,
         limits=environment.limits,
         variables={**platform.variables, **environment.variables},
@@ -75,13 +84,19 @@ def machine_spec(
     )
 
 
-async def checkout(sandbox: Sandbox, commit: str, tree: str | None = None) -> None:
+async def checkout(sandbox: Sandbox, commit: str, tree: str | None = None, layout: Layout = PLAIN) -> None:
     """Lay a commit into the workspace; with `tree`, the files are those of that tree and HEAD stays at the commit."""
-    request = ExecRequest(argv=checkpoints.checkout_command(commit, tree), timeout=CHECKOUT_SECONDS, merge=True)
+    argv = checkpoints.checkout_command(commit, tree, layout=layout)
+    request = ExecRequest(argv=argv, timeout=CHECKOUT_SECONDS, merge=True)
     result = await sandbox.run(request)
     if result.exit_code != 0:
         said = result.stdout.decode(errors="replace").strip()[-2000:]
         raise SandboxError(f"the repository could not be laid out in the sandbox: {said}")
+
+
+def _layout(environment: Environment) -> Layout:
+    """What is laid out with the base of a task."""
+    return Layout(sparse=environment.sparse, lfs=environment.lfs, modules=environment.modules)
 
 
 class Environments:
@@ -143,7 +158,7 @@ class Environments:
         store = platform.repositories.store(request.repository)
         plain = await platform.sandboxes.start(machine_spec(platform, store, environment, f"{name}-checkout", ()))
         try:
-            await checkout(plain, request.base_commit)
+            await checkout(plain, request.base_commit, layout=_layout(environment))
             base = await plain.snapshot()
         finally:
             await plain.stop()
@@ -188,7 +203,12 @@ class Environments:
         async def start(layers: tuple[str, ...]) -> Sandbox:
             return await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers))
 
-        return Ground(below=below, start=start, lay_out=checkout)
+        async def lay_out(sandbox: Sandbox, commit: str) -> None:
+            await checkout(sandbox, commit, layout=_layout(environment))
+
+        # Checkouts that hold more than the commit's own files are their own kind: one without is no start for them.
+        kind = repr((environment.sparse, environment.lfs, [(m.path, m.repository.key) for m in environment.modules]))
+        return Ground(below=below, start=start, lay_out=lay_out, kind=kind)
 
     async def _maintain(
         self, request: TaskRequest, environment: Environment, name: str, laid: tuple[str, ...], tell: Tell
@@ -215,7 +235,7 @@ class Environments:
                     output=tail,
                 )
             # What it wrote is no engine's work: new files are excluded, tracked ones are as the commit has them.
-            await checkout(sandbox, request.base_commit)
+            await checkout(sandbox, request.base_commit, layout=_layout(environment))
             return await sandbox.snapshot()
         finally:
             await sandbox.stop()

@@ -1,6 +1,7 @@
 """One task: environment, attempts, comparison, delivery. Each step reads the log first and may be taken twice."""
 
-from pullwright.domain.task import Attempt, Mode, State, Task
+from pullwright.domain.errors import RepositoryError
+from pullwright.domain.task import Attempt, Mode, State, Task, TaskRequest
 from pullwright.domain.transcript import (
     Chosen,
     Delivered,
@@ -12,13 +13,16 @@ from pullwright.domain.transcript import (
 )
 from pullwright.domain.value import attempt_id
 from pullwright.flow.answer import answered
-from pullwright.flow.environment import choose_environment
+from pullwright.flow.contents import bring
+from pullwright.flow.environment import choose_environment, telling
 from pullwright.flow.ground import branch_of
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.forge.base import Proposal
 from pullwright.forge.delivery import deliver
+from pullwright.repos import lfs
 from pullwright.repos.change import change_between
+from pullwright.repos.mirror import Store
 from pullwright.review.compare import rank
 from pullwright.review.receipt import title_and_body
 
@@ -32,10 +36,7 @@ async def prepare_environment(shift: Shift, task_id: str) -> list[str]:
     store = shift.platform.repositories.store(request.repository)
     events = await record.events(task_id)
     if not _has(events, EnvironmentChosen):
-        policy = await record.policy(request.repository.key)
-        chosen = await choose_environment(store, request.base_commit, policy, setup=request.setup, check=request.check)
-        await record.append(task_id, chosen)
-        await _notice_unsupported(shift, task_id, chosen)
+        await record.append(task_id, await _choose(shift, task_id, store, request))
     environment = await environment_of(shift.platform, task_id)
     tell = shift.tell(task_id)
     setup = await shift.workspaces.environments.setup(request, environment, task_id, tell)
@@ -79,6 +80,7 @@ async def deliver_change(shift: Shift, task_id: str) -> None:
     await shift.move_task(task_id, State.DELIVERING)
     request = task.request
     store = platform.repositories.store(request.repository)
+    await _hand_back(shift, task, attempt.head)
     change = await change_between(store, request.base_commit, attempt.head)
     title, body = title_and_body(request, attempt, change, attempt.receipt)
     proposal = Proposal(
@@ -137,24 +139,39 @@ async def _answer(shift: Shift, task: Task) -> str | None:
     return None
 
 
-async def _notice_unsupported(shift: Shift, task_id: str, chosen: EnvironmentChosen) -> None:
-    record = shift.platform.record
-    if chosen.submodules:
-        await record.append(
-            task_id,
-            Noticed(
-                level="warning",
-                text="the repository has submodules: their directories are empty in the workspace in this version",
-            ),
+async def _hand_back(shift: Shift, task: Task, head: str) -> None:
+    """What Git LFS keeps of the change goes before the branch that points to it."""
+    platform, request = shift.platform, task.request
+    if not (await environment_of(platform, task.id)).lfs:
+        return
+    repositories = platform.repositories
+    store = repositories.store(request.repository)
+    try:
+        await lfs.hand_back(store, request.repository, request.base_commit, head, repositories.tokens)
+    except RepositoryError as error:
+        # The change is not lost for it: whoever merges learns what is not there.
+        await shift.notice(task.id, f"the files of the change that Git LFS keeps were not handed over: {error}")
+
+
+async def _choose(shift: Shift, task_id: str, store: Store, request: TaskRequest) -> EnvironmentChosen:
+    """The environment, and all that a checkout of the base holds, had on this machine."""
+    platform = shift.platform
+    policy = await platform.record.policy(request.repository.key)
+    chosen = await choose_environment(
+        store, request.base_commit, policy, setup=request.setup, check=request.check, sparse=request.sparse
+    )
+    seen: list[bytes] = []
+    async with telling("fetch", seen, shift.tell(task_id)):
+        environment, notices = await bring(
+            platform,
+            request.repository,
+            request.base_commit,
+            chosen.environment,
+            lambda text: seen.append(text.encode() + b"\n"),
         )
-    if chosen.lfs:
-        await record.append(
-            task_id,
-            Noticed(
-                level="warning",
-                text="the repository uses Git LFS: its files are pointers in the workspace in this version",
-            ),
-        )
+    for text in notices:
+        await platform.record.append(task_id, Noticed(level="warning", text=text))
+    return chosen.model_copy(update={"environment": environment})
 
 
 def _has(events: list[Recorded], kind: type) -> bool:

@@ -7,8 +7,10 @@ from pullwright.domain.environment import Environment
 from pullwright.domain.errors import SandboxError
 from pullwright.domain.policy import Phase
 from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
-from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Recorded, TurnEnded
+from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Noticed, Recorded, TurnEnded
+from pullwright.flow.contents import layout_of
 from pullwright.flow.environment import Environments, checkout, machine_spec
+from pullwright.flow.leftovers import left_out, strays, take_objects
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
@@ -41,7 +43,9 @@ class Workspaces:
         sandbox = await platform.sandboxes.start(spec)
         try:
             if checkpoint is not None:
-                await checkout(sandbox, request.base_commit, checkpoint.tree)
+                base = request.base_commit
+                layout = await layout_of(platform, request.repository, environment, checkpoint.tree, base)
+                await checkout(sandbox, base, checkpoint.tree, layout)
         except BaseException:
             await sandbox.stop()
             raise
@@ -68,7 +72,28 @@ class Workspaces:
         taken = await checkpoints.take_in(
             store, f"{attempt.id}/{turn}", result.stdout, parent, f"Checkpoint after turn {turn} of {attempt.id}"
         )
+        tree, notices = await self._settled(task, sandbox, taken.tree, left_out(result.stderr))
+        if tree != taken.tree:
+            taken = await checkpoints.keep(store, f"{attempt.id}/{turn}", tree, parent, f"Checkpoint after turn {turn}")
+        said = {recorded.event.text for recorded in events if isinstance(recorded.event, Noticed)}
+        for text in notices:
+            if text not in said:
+                await self._platform.record.append(attempt.id, Noticed(text=text, level="warning"))
         return None if taken.tree == known else Checkpointed(turn=turn, commit=taken.commit, tree=taken.tree)
+
+    async def _settled(self, task: Task, sandbox: Sandbox, tree: str, notices: list[str]) -> tuple[str, list[str]]:
+        """The tree without submodules that nobody else could check out, its LFS files taken in, and what to tell."""
+        environment = await environment_of(self._platform, task.id)
+        request, base = task.request, task.request.base_commit
+        store = self._platform.repositories.store(request.repository)
+        if environment.lfs:
+            notices = [*notices, *await take_objects(store, sandbox)]
+        if environment.modules:
+            astray = await strays(self._platform, request.repository, environment, base, tree)
+            if astray:
+                tree = await store.tree(await store.graft(await store.commit(tree, base, "x"), base, list(astray)))
+                notices = [*notices, *astray.values()]
+        return tree, notices
 
     @asynccontextmanager
     async def clean(
@@ -86,7 +111,9 @@ class Workspaces:
         sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
         try:
             if commit != request.base_commit:
-                await checkout(sandbox, commit)
+                base = request.base_commit
+                layout = await layout_of(platform, request.repository, environment, commit, base)
+                await checkout(sandbox, commit, layout=layout)
             yield sandbox
         finally:
             await sandbox.stop()

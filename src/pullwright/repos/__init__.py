@@ -11,10 +11,13 @@
 - `mirror.py`: every store, brought up to date from its source.
 - `standing.py`: how a store stands with its source.
 - `source.py`: where a store is fetched from; broken transfers go on.
+- `partial.py`: what a store of a huge repository lacks for a checkout.
 - `credentials.py`: tokens for hosts, for git on this machine alone.
 - `progress.py`: git's progress in words.
 - `worktree.py`: a person's own working tree: taken along, or given a change.
 - `checkpoints.py`: a workspace laid out in a sandbox, and taken in after a turn.
-- `checkout.sh`, `capture.sh`: what does so inside the sandbox.
+- `layout.sh`, `checkout.sh`, `lfs-filter.sh`, `capture.sh`: what does so inside the sandbox.
+- `submodules.py`: a commit's submodules, checked and fetched.
+- `lfs.py`: the files that Git LFS keeps, fetched and handed back.
 - `change.py`: what an attempt changed.
 """

@@ -39,7 +39,7 @@ async def locate(location: str, cwd: Path) -> RepositoryRef:
     if not path.is_absolute():
         path = cwd / path
     if not path.exists() and _SCP.fullmatch(location):
-        return _reference(location, location.rsplit("/", 1)[-1].rsplit(":", 1)[-1])
+        return reference(location, location.rsplit("/", 1)[-1].rsplit(":", 1)[-1])
     return await _at_path(path, location)
 
 
@@ -59,7 +59,7 @@ def _at_url(location: str) -> RepositoryRef:
             f"The URL of {host} holds a password, which would be kept in the record. "
             "Leave it out and let a git credential helper or an ssh key answer for you."
         )
-    return _reference(location.rstrip("/"), split.path.rstrip("/").rsplit("/", 1)[-1] or host)
+    return reference(location.rstrip("/"), split.path.rstrip("/").rsplit("/", 1)[-1] or host)
 
 
 async def _at_path(path: Path, written: str) -> RepositoryRef:
@@ -90,7 +90,7 @@ async def _at_path(path: Path, written: str) -> RepositoryRef:
         location = top.decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"{written}: the path of the repository is not UTF-8. Rename the directory.") from error
-    return _reference(location, location.rstrip("/").rsplit("/", 1)[-1])
+    return reference(location, location.rstrip("/").rsplit("/", 1)[-1])
 
 
 def _refusal(written: str, said: str) -> str:
@@ -104,7 +104,8 @@ def _refusal(written: str, said: str) -> str:
     return f"{written} is not a git repository that can be read: {said.strip()}"
 
 
-def _reference(location: str, name: str) -> RepositoryRef:
+def reference(location: str, name: str) -> RepositoryRef:
+    """The reference of a location that is as it should be."""
     name = name.removesuffix(".git") or "repository"
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:40].strip("-") or "repository"
     key = f"{stem}-{hashlib.sha256(location.encode()).hexdigest()[:12]}"

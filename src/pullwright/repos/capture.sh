@@ -17,7 +17,7 @@ fi
 rm -f "$state/index.lock"
 cd "$workspace"
 add() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false -c advice.addEmbeddedRepo=false \
-  add --all "$@" -- . 2>"$state/said"; }
+  add --all --sparse "$@" -- . 2>"$state/said"; }
 if ! add || grep -q "could not open directory" "$state/said"; then
   # A file that its owner may not read, a repository without commits, a name that git refuses: take the rest.
   find . -path ./.git -prune -o -type f ! -perm -u+r -exec chmod u+r {} \; \
@@ -36,6 +36,14 @@ if new | grep -q '^:[0-7]* 160000 '; then
     git update-index -z --force-remove --stdin
   echo "repositories inside the workspace are left out" >&2
 fi
+# What is uncommitted inside a submodule belongs to no tree of the parent's.
+for known in "$state"-modules/*/path; do
+  [ -f "$known" ] || continue
+  inner=$(cat "$known")
+  if [ -n "$(GIT_DIR=${known%/path} GIT_WORK_TREE=$workspace/$inner git -C "$workspace/$inner" status --porcelain 2>/dev/null | head -n 1)" ]; then
+    printf 'pullwright-left-out %s\n' "$inner" >&2
+  fi
+done
 tree=$(git write-tree)
 echo "pullwright-capture $tree"
 printf '%s\n^%s\n' "$tree" "$(cat "$state/HEAD")" |

@@ -1,11 +1,12 @@
 # Lays a commit into a workspace as a git repository. Runs inside a sandbox, under plain sh.
-# Arguments: commit, tree (files as in this tree; empty: the commit's), workspace, objects, state.
+# Arguments: commit, tree (files as in this tree; empty: the commit's), workspace, objects, state, lfs (a directory of Git
+# LFS objects; empty: files stay pointers), sparse (the patterns of a sparse checkout; empty: everything).
 #
 # There are two git directories. The workspace's own is the agent's to use and to break. The one in `state` is ours: its
 # index says what was laid out, its exclude file what was there before; a checkpoint is taken with it alone, so nothing
 # that happens to the workspace's .git, its configuration or its index has a part in it.
 set -eu
-commit=$1 tree=${2:-$1} workspace=$3 objects=$4 state=$5
+commit=$1 tree=${2:-$1} workspace=$3 objects=$4 state=$5 lfs=${6:-} sparse=${7:-}
 LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYSTEM=1
 GIT_TERMINAL_PROMPT=0 GIT_CONFIG_COUNT=0 HOME=/nonexistent
 export LC_ALL GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_ATTR_NOSYSTEM GIT_TERMINAL_PROMPT GIT_CONFIG_COUNT HOME
@@ -34,6 +35,19 @@ make() { # an empty git directory at $1
 [gc]
 	auto = 0
 CONFIG
+  if [ -n "$lfs" ]; then
+    cat >"$1/lfs-filter" <<'FILTER'
+@LFS-FILTER@
+FILTER
+    for verb in clean smudge; do
+      git config -f "$1/config" "filter.lfs.$verb" "sh '$1/lfs-filter' $verb '$lfs' '$1/lfs/objects'"
+    done
+    git config -f "$1/config" filter.lfs.required true
+  fi
+  if [ -n "$sparse" ]; then
+    printf '[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n' >>"$1/config"
+    printf '%s\n' "$sparse" >"$1/info/sparse-checkout"
+  fi
   if [ -f "$1/partial" ]; then cat "$1/partial" >>"$1/config"; rm "$1/partial"; fi
 }
 
@@ -82,7 +96,7 @@ fi
 rm "$state/others"
 unset GIT_DIR GIT_WORK_TREE
 
-make .git
+make "$workspace/.git"
 echo "ref: refs/heads/pullwright" >.git/HEAD
 echo "$commit" >.git/refs/heads/pullwright
 # The source's branches and tags, ours to hand out: a ref of the agent's own is written beside them.

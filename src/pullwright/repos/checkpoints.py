@@ -5,6 +5,7 @@ is unpacked aside, checked object by object, and only then becomes part of the s
 """
 
 import contextlib
+import os
 import re
 import secrets
 import shutil
@@ -12,13 +13,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pullwright.domain.environment import Module
 from pullwright.domain.errors import HostileObject, RepositoryError
 from pullwright.repos import disk, git
 from pullwright.repos.bare import BareStore
+from pullwright.repos.names import path_bytes
 
 WORKSPACE = "/workspace"
 OBJECTS = "/opt/pullwright/objects"
 STATE = "/opt/env/.pullwright"
+MODULES = "/opt/pullwright/modules"
+LFS = "/opt/pullwright/lfs"
 MAX_BYTES = 512 * 1024 * 1024  # of a pack as it comes out of a sandbox
 UNPACKED = 4  # times that for all its objects together; one alone may be as large as the pack
 MAX_LISTING = 64 * 1024 * 1024  # of the list of a workspace's paths: some 1,000,000
@@ -37,21 +42,63 @@ class Checkpoint:
     tree: str
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What is laid out besides a commit's own files, and what of them."""
+
+    sparse: tuple[str, ...] = ()  # directories; empty: all
+    lfs: bool = False  # files that Git LFS keeps, from `LFS`
+    modules: tuple[Module, ...] = ()  # each after the one that it lies in
+
+
 def checkout_command(
     commit: str,
     tree: str | None = None,
     *,
+    layout: Layout = Layout(),
     workspace: str = WORKSPACE,
     objects: str = OBJECTS,
     state: str = STATE,
+    modules: str = MODULES,
+    lfs: str = LFS,
 ) -> tuple[str, ...]:
     """A command that lays `commit` out inside a sandbox that shows the store's objects.
 
     The workspace is then a git repository on the branch `pullwright` at the commit, its index refreshed, its history
     there to read. With `tree` (a tree or a commit), the files are those of that tree and differ from HEAD by it: how a
-    checkpoint is restored. Untracked files that were there before stay and are excluded.
+    checkpoint is restored. Untracked files that were there before stay and are excluded. What an earlier checkout laid
+    out is moved by the difference. The submodules' stores are seen below `modules`.
     """
-    return ("sh", "-c", _script("checkout"), "checkout", commit, tree or commit, workspace, objects, state)
+    script = _script("checkout").replace("@LFS-FILTER@", _script("lfs-filter").rstrip("\n"))
+    command = ["sh", "-c", _script("layout"), "layout", script, workspace, state, commit, tree or commit, objects]
+    command += [lfs if layout.lfs else "", cone(layout.sparse)]
+    for module in layout.modules:
+        shown = f"{modules}/{module.repository.key}"
+        command += [module.name, os.fsdecode(path_bytes(module.path)), module.commit, shown]
+        command += [f"{shown}.lfs" if module.lfs else ""]
+    return tuple(command)
+
+
+def cone(directories: tuple[str, ...]) -> str:
+    """The patterns of a sparse checkout in cone mode (git-sparse-checkout(1)): these, and the files above them."""
+    whole = {directory.strip("/") for directory in directories}
+    if not whole - {""} or "" in whole:
+        return ""
+    above = {parent for directory in whole for parent in _above(directory)}
+    lines = ["/*", "!/*/"]
+    for directory in sorted(whole | above):
+        if any(parent in whole for parent in _above(directory)):
+            continue
+        written = re.sub(r"([\\*?\[\]])", r"\\\1", directory)
+        lines.append(f"/{written}/")
+        if directory not in whole:
+            lines.append(f"!/{written}/*/")
+    return "\n".join(lines)
+
+
+def _above(directory: str) -> list[str]:
+    parts = directory.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def capture_command(*, workspace: str = WORKSPACE, objects: str = OBJECTS, state: str = STATE) -> tuple[str, ...]:
@@ -82,7 +129,7 @@ async def take_in(
     Called again with the same tree and parent it gives the same checkpoint. Raises `HostileObject` where anything is
     wrong with it; the store is then as it was.
     """
-    ref = ref_of(name)
+    ref_of(name)
     header = _HEADER.match(captured)
     if header is None:
         raise HostileObject("The sandbox did not hand over a workspace: what it wrote has no such beginning.")
@@ -101,6 +148,12 @@ async def take_in(
             await _adopt(store, aside, count)
     else:
         await _check_tree(store, tree, parent, None)
+    return await keep(store, name, tree, parent, message)
+
+
+async def keep(store: BareStore, name: str, tree: str, parent: str, message: str) -> Checkpoint:
+    """A tree of the store's own as a commit on `parent` at the ref of `name`."""
+    ref = ref_of(name)
     known = await store.commit_at(ref)
     if known and await store.tree(known) == tree and await store.commit_at(f"{known}^1") == parent:
         return Checkpoint(known, tree)

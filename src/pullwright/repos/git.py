@@ -76,6 +76,7 @@ class Call:
     owner: Owner | None = None  # None: as ourselves
     variables: Mapping[str, str] = field(default_factory=dict)  # on top of the clean environment
     settings: Mapping[str, str] = field(default_factory=dict)  # configuration for this call alone
+    ssh: bool = False  # run ssh with these arguments, not git
     personal: bool = False  # read the global configuration of who it runs as: credentials, ignore patterns
     umask: int = -1  # -1: ours
     timeout: float = TIMEOUT
@@ -200,6 +201,8 @@ async def _start(
 
 
 def _command(call: Call) -> list[str]:
+    if call.ssh:
+        return ["ssh", "-o", "BatchMode=yes"]
     command = ["git"]
     if call.git_dir is not None:
         command.append(f"--git-dir={call.git_dir}")

@@ -10,8 +10,8 @@ from pathlib import Path
 from pullwright.domain.errors import RepositoryError
 from pullwright.domain.task import RepositoryRef
 from pullwright.domain.value import now
-from pullwright.repos import address, disk, git, standing
-from pullwright.repos.bare import HEAD_BRANCH, SOURCE, BareStore, TreeEntry
+from pullwright.repos import address, disk, git, partial, standing
+from pullwright.repos.bare import HEAD_BRANCH, PINNED, SOURCE, BareStore, TreeEntry
 from pullwright.repos.credentials import Tokens
 from pullwright.repos.source import PARTIAL_OBJECTS, Source
 from pullwright.repos.worktree import Applied, WorkingTree
@@ -86,7 +86,7 @@ class Repositories:
             _remove_stale_locks(store)
             number = standing.read(store.path).begun + 1
             standing.write(store.path, standing.read(store.path).model_copy(update={"begun": number}))
-            source = Source.of(ref, self.tokens, self.partial_objects, self.patience)
+            source = self._source(ref)
             moment = now()
             head, branch, known = await source.advertised(store)
             if known != await _fetched(store):
@@ -96,6 +96,39 @@ class Repositories:
             ended = {"done": number, "fetched": moment}
             standing.write(store.path, standing.read(store.path).model_copy(update=ended))
         return store
+
+    async def fetch_commit(
+        self, ref: RepositoryRef, commit: str, on_progress: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """One commit that no branch or tag of the source leads to. Raises `RepositoryError` where it is not had."""
+        store = self.store(ref)
+        async with store.holding("fetch"):
+            await self._source(ref).fetch_commit(store, commit, f"{PINNED}/{commit}", on_progress)
+            await _show_to_sandboxes(store)
+
+    async def complete(
+        self,
+        ref: RepositoryRef,
+        commit: str,
+        sparse: tuple[str, ...] | None,
+        on_progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """The contents of the files that a checkout of the commit lays out, in one transfer where some are missing.
+
+        Only a huge repository's store ever lacks any. `sparse` are the directories that are laid out, empty for all;
+        None is what the environment is read off: the files at the root, and every `.gitattributes`.
+        """
+        store = self.store(ref)
+        if not standing.read(store.path).partial:
+            return
+        missing = await partial.missing(store, commit, sparse)
+        if missing:
+            on_progress(f"fetching the contents of {len(missing)} files of {ref.name}")
+            async with store.holding("fetch"):
+                await self._source(ref).fetch_objects(store, missing, on_progress)
+
+    def _source(self, ref: RepositoryRef) -> Source:
+        return Source.of(ref, self.tokens, self.partial_objects, self.patience)
 
     async def apply_to_working_tree(
         self, ref: RepositoryRef, base: str, head: str, *, markers: bool = False

@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pullwright.domain.errors import PullwrightError, RepositoryError, UsageError
+from pullwright.domain.errors import HostileObject, PullwrightError, RepositoryError, UsageError
 from pullwright.domain.task import RepositoryRef
 from pullwright.repos import address, git, standing
 from pullwright.repos.bare import SOURCE, BareStore
@@ -53,6 +53,11 @@ _BROKEN = re.compile(
 )
 
 
+_FAULT = re.compile(
+    r"^(?:remote: )?(?:error|fatal): (object [0-9a-f]{40}: .+|.*(?:is corrupt|bad object).*)$", re.MULTILINE
+)
+
+
 class Broken(RepositoryError):
     """The transfer broke off on the way; trying again makes sense."""
 
@@ -85,12 +90,18 @@ class Source:
     def call(self, store: BareStore, variables: Mapping[str, str] | None = None) -> git.Call:
         """How git reaches the source from the store: with the credentials of who runs the platform."""
         remote = self.upload_pack is None
+        settings = dict(_FETCH_SETTINGS)
+        if standing.read(store.path).partial:
+            # Only here does git know that objects may be missing, and where they are had: anywhere else it would ask.
+            settings[f"remote.{PROMISOR}.url"] = self.ref.location
+            settings[f"remote.{PROMISOR}.promisor"] = "true"
+            settings[f"remote.{PROMISOR}.partialCloneFilter"] = "blob:none"
         return git.Call(
             directory=store.path,
             git_dir=store.path,
             umask=store.umask,
             timeout=FETCH_SECONDS,
-            settings=_FETCH_SETTINGS,
+            settings=settings,
             variables={**(self.tokens.variables(self.ref.location) if remote else {}), **(variables or {})},
             personal=remote,
         )
@@ -129,7 +140,7 @@ class Source:
                 await self._once(store, ("--prune",), self._everything(with_head), on_progress, most=True)
                 return
             except _TooMany:
-                await _make_partial(store, self.ref.location)
+                standing.write(store.path, standing.read(store.path).model_copy(update={"partial": True}))
                 on_progress(f"{self.ref.name} is huge: the contents of its files are fetched as they are needed")
                 await self._patiently(store, ("--prune",), self._everything(with_head), on_progress)
                 return
@@ -137,6 +148,28 @@ class Source:
                 on_progress("the transfer broke off; going on in smaller steps")
                 standing.write(store.path, standing.read(store.path).model_copy(update={"depth": 0}))
         await self._in_steps(store, on_progress)
+
+    async def fetch_commit(self, store: BareStore, commit: str, name: str, on_progress: Callable[[str], None]) -> None:
+        """One commit by its id, kept under the ref `name`."""
+        await self._patiently(store, (), (f"+{commit}:{name}",), on_progress)
+
+    async def fetch_objects(
+        self, store: BareStore, objects: Collection[str], on_progress: Callable[[str], None]
+    ) -> None:
+        """Objects by their ids, in one transfer: how git itself completes a partial clone."""
+        command = (*_FETCH, "--filter=blob:none", "--progress", "--stdin", PROMISOR)
+        call = self.call(store)
+        call = replace(call, settings={**call.settings, "fetch.negotiationAlgorithm": "noop"})
+        listed = "".join(f"{name}\n" for name in objects).encode()
+        for number in range(1, TRIES + 1):
+            try:
+                listen = worded(self.ref.name, on_progress)
+                self.check(await git.attempt(call, *command, stdin=listed, on_line=listen), command)
+                return
+            except Broken:
+                if number == TRIES:
+                    raise
+                await asyncio.sleep(self.patience * 2 ** (number - 1))
 
     async def _in_steps(self, store: BareStore, on_progress: Callable[[str], None]) -> None:
         """A history that deepens step by step; each step that arrives is kept, also when this process ends."""
@@ -213,6 +246,12 @@ class Source:
                 f"{self.ref.name} uses SHA-256 object names; only SHA-1 repositories are supported. "
                 "Work on a clone that was converted to SHA-1."
             )
+        if answer.code != 0 and (faults := _FAULT.findall(said)):
+            some = "; ".join(dict.fromkeys(faults[:3]))
+            raise HostileObject(
+                f"{self.ref.location} holds objects that git refuses, so nothing of it was taken in: {some}. "
+                "`git fsck` there names them all."
+            )
         if answer.code != 0 and "lazy fetching disabled" in said:
             raise RepositoryError(
                 f"{self.ref.location} is a partial clone and lacks objects. Complete it with `git fetch --refetch "
@@ -231,16 +270,3 @@ class Source:
 
 def _is_too_much(progress: Progress, most: int) -> bool:
     return progress.receiving and progress.total is not None and progress.total > most
-
-
-async def _make_partial(store: BareStore, url: str) -> None:
-    """Tell git that the contents of files may be missing here, and where they are had (partial-clone documentation)."""
-    for key, value in {
-        "core.repositoryFormatVersion": "1",
-        "extensions.partialClone": PROMISOR,
-        f"remote.{PROMISOR}.url": url,
-        f"remote.{PROMISOR}.promisor": "true",
-        f"remote.{PROMISOR}.partialCloneFilter": "blob:none",
-    }.items():
-        await store.run("config", key, value)
-    standing.write(store.path, standing.read(store.path).model_copy(update={"partial": True}))

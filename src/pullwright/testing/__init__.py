@@ -4,6 +4,7 @@
 - `scenario.py`: what it says at each step, as a small readable file.
 - `http_server.py`: a small HTTP server on loopback, for the far sides below.
 - `git_server.py`: real bare repositories behind git's own HTTP backend, with faults on demand.
+- `lfs_server.py`: the same with Git LFS objects beside them.
 - `model_wire.py`: what its wire formats share.
 - `model_wire_responses.py`: OpenAI's Responses.
 - `model_wire_chat.py`: OpenAI's Chat Completions.

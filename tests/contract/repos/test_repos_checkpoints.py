@@ -34,7 +34,7 @@ class Bench:
         return self.root / "workspace"
 
     @property
-    def places(self) -> dict[str, str]:
+    def places(self) -> dict[str, Any]:
         return {
             "workspace": str(self.workspace),
             "objects": str(self.store.objects),
