@@ -11,6 +11,7 @@ from pullwright.egress.machine import Machine
 from pullwright.egress.proxy import Proxy
 from pullwright.engines.base import Engine
 from pullwright.engines.native.engine import NativeEngine
+from pullwright.engines.native.tools.navigating import Navigation
 from pullwright.engines.native.tools.toolbox import Toolbox
 from pullwright.engines.repair.engine import RepairEngine
 from pullwright.flow.platform import Platform
@@ -35,7 +36,8 @@ async def build(settings: Settings) -> AsyncIterator[Platform]:
     models = Models(settings.model, settings.models)
     egress = Proxy(Machine.found(os.environ, Path.home()))
     sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
-    toolbox = Toolbox.standard()
+    navigation = Navigation(repositories, indexes)
+    toolbox = Toolbox.standard((navigation.tool(),), introduce=navigation.introduce)
 
     async def repair(_: str | None) -> Engine:
         return RepairEngine()

@@ -56,6 +56,7 @@ class Log:
     """An attempt's log in memory."""
 
     def __init__(self, events: tuple[Recorded, ...] = ()) -> None:
+        self.memory: dict[str, object] = {}
         self.events = list(events)
         self.blobs: dict[str, bytes] = {}
 

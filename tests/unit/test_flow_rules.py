@@ -1,4 +1,4 @@
-"""The pure rules of the flow: what an attempt and a task came to, who makes the attempts, where a log goes on."""
+"""The pure rules of the flow: what an attempt and a task came to, who makes the attempts."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,17 +8,12 @@ import pytest
 from pullwright.domain.errors import UsageError
 from pullwright.domain.receipt import Receipt, Verdict
 from pullwright.domain.task import Attempt, EngineChoice, Mode, PullRequest, RepositoryRef, State, Task, TaskRequest
-from pullwright.domain.transcript import Checkpointed, Event, Moved, Recorded, TurnEnded
+from pullwright.domain.transcript import TurnEnded
 from pullwright.flow import attempt as attempts
 from pullwright.flow import task as tasks
 from pullwright.flow.desk import Order, engine_choices
-from pullwright.flow.workspace import last_checkpoint
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def log(*events: Event) -> list[Recorded]:
-    return [Recorded(log="x", number=number, at=MOMENT, event=event) for number, event in enumerate(events, start=1)]
 
 
 def receipt(verdict: Verdict) -> Receipt:
@@ -73,23 +68,6 @@ def test_a_task_is_done_only_with_a_ready_attempt_and_a_pull_request() -> None:
     draft = tasks.final_state(a_task(State.FAILED))
     assert draft == (State.FAILED, "no ready change, a draft is offered: why")
     assert tasks.final_state(a_task(State.DONE, cancel=True))[0] is State.CANCELLED
-
-
-def test_a_turn_that_ended_is_not_taken_again() -> None:
-    events = log(TurnEnded(turn=1, status="continue"), TurnEnded(turn=2, status="finished"))
-    assert attempts.turn_ended(events, 1) == "continue"
-    assert attempts.turn_ended(events, 2) == "finished"
-    assert attempts.turn_ended(events, 3) == "finished"
-    assert attempts.turn_ended([*events, *log(Moved(state=State.QUEUED))], 3) is None
-
-
-def test_only_the_checkpoint_of_a_whole_turn_counts() -> None:
-    first = Checkpointed(turn=1, commit="a", tree="a")
-    second = Checkpointed(turn=2, commit="b", tree="b")
-    events = log(first, TurnEnded(turn=1, status="continue"), second)
-    assert last_checkpoint(events) == first
-    assert last_checkpoint([*events, *log(TurnEnded(turn=2, status="continue"))]) == second
-    assert last_checkpoint(events, before=1) is None
 
 
 def test_who_makes_the_attempts() -> None:

@@ -183,6 +183,7 @@ class Log:
     """A log in memory."""
 
     def __init__(self, events: Sequence[Event]) -> None:
+        self.memory: dict[str, object] = {}
         self._events = [Recorded(log="a-1", number=at + 1, at=now(), event=event) for at, event in enumerate(events)]
 
     async def read(self) -> list[Recorded]:

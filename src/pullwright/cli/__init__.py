@@ -3,6 +3,7 @@
 - `main.py`: the commands by name, and what an error or an interrupt ends with.
 - `run.py`: `run`.
 - `task.py`: `task list|show|watch|diff|log|apply|message|cancel|retry`.
+- `steering.py`: `task answer|pause|resume|rewind|fork|undo-compaction`.
 - `operations.py`: `task export`.
 - `internet.py`: `env internet|allow|deny|learn`.
 - `env.py`: `env list|show|prepare|shell`.

@@ -86,7 +86,7 @@ def watch(task_id: str, /, *, json: bool = False) -> int:
     """
 
     async def perform(platform: Platform) -> int:
-        return await _see(platform, await platform.record.task(task_id), json=json)
+        return await see(platform, await platform.record.task(task_id), json=json)
 
     return with_platform(perform)
 
@@ -207,7 +207,7 @@ def message(task_id: str, text: str, /, *, background: Background = False, json:
     async def perform(platform: Platform) -> int:
         from pullwright.flow import desk
 
-        return await _see(platform, await desk.message(platform, task_id, text), background=background, json=json)
+        return await see(platform, await desk.message(platform, task_id, text), background=background, json=json)
 
     return with_platform(perform)
 
@@ -248,12 +248,13 @@ def retry(task_id: str, /, *, background: Background = False, json: bool = False
         from pullwright.flow import desk
 
         again = await desk.retry(platform, task_id)
-        return await _see(platform, again, background=background, json=json, cancels=True)
+        return await see(platform, again, background=background, json=json, cancels=True)
 
     return with_platform(perform)
 
 
-async def _see(platform: Platform, task: Task, *, json: bool, background: bool = False, cancels: bool = False) -> int:
+async def see(platform: Platform, task: Task, *, json: bool, background: bool = False, cancels: bool = False) -> int:
+    """Follow a task to its end, or leave it to a worker in the background."""
     from pullwright.cli.follow import hand_over, see_to_the_end
     from pullwright.cli.screen import Screen
     from pullwright.cli.story import Line
@@ -264,3 +265,11 @@ async def _see(platform: Platform, task: Task, *, json: bool, background: bool =
     if background:
         return hand_over(platform.settings.home, task, json=json)
     return await see_to_the_end(platform, task, screen, cancels=cancels, json=json)
+
+
+app.command("pullwright.cli.steering:answer", name="answer", sort_key=10)
+app.command("pullwright.cli.steering:pause", name="pause", sort_key=11)
+app.command("pullwright.cli.steering:resume", name="resume", sort_key=12)
+app.command("pullwright.cli.steering:rewind", name="rewind", sort_key=13)
+app.command("pullwright.cli.steering:fork", name="fork", sort_key=14)
+app.command("pullwright.cli.steering:undo_compaction", name="undo-compaction", sort_key=15)

@@ -15,5 +15,6 @@
 - `task.py`: tasks, attempts and the moves between their states.
 - `delivery.py`: a pull request on its way to a forge.
 - `contract.py`: tasks as other programs read them.
+- `course.py`: which events of an attempt's log count, and where it stands by them.
 - `projection.py`: the fold of a log into the task or attempt that it describes.
 """

@@ -6,7 +6,9 @@ from pullwright.domain.transcript import (
     CancelRequested,
     ChangeTaken,
     Chosen,
+    Compacted,
     Delivered,
+    Forked,
     ModelSaid,
     Moved,
     Recorded,
@@ -21,10 +23,11 @@ def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:
     match recorded.event:
         case Moved() as moved:
             check_move(attempt.state, moved.state)
-            # Back in the queue it waits for nobody's clock; what it has worked so far stays in `seconds`.
-            started = None if moved.state is State.QUEUED else attempt.started or recorded.at
-            ends = moved.state.final and not attempt.state.final
-            worked = (recorded.at - started).total_seconds() if ends and started else 0.0
+            # Back in the queue, or waiting, it runs on nobody's clock; what it has worked so far stays in `seconds`.
+            rests = moved.state.final or moved.state in (State.QUEUED, State.WAITING)
+            begun = attempt.started
+            worked = (recorded.at - begun).total_seconds() if rests and begun else 0.0
+            started = None if rests else begun or recorded.at
             return attempt.model_copy(
                 update={
                     "state": moved.state,
@@ -38,6 +41,10 @@ def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:
             return attempt.model_copy(update={"base": base, "fetched": fetched})
         case ModelSaid() as said:
             return attempt.model_copy(update={"usage": attempt.usage.plus(said.usage)})
+        case Compacted() as compacted:
+            return attempt.model_copy(update={"usage": attempt.usage.plus(compacted.usage)})
+        case Forked(turn=turn):
+            return attempt.model_copy(update={"turns": turn})
         case TurnEnded() as ended:
             return attempt.model_copy(
                 update={"turns": max(attempt.turns, ended.turn), "summary": ended.text or attempt.summary}

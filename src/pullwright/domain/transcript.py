@@ -289,6 +289,18 @@ class CancelRequested(Value):
     kind: Literal["cancel-requested"] = "cancel-requested"
 
 
+class PauseRequested(Value):
+    """A person wants the attempt to hold after the turn in flight, without a sandbox."""
+
+    kind: Literal["pause-requested"] = "pause-requested"
+
+
+class ResumeRequested(Value):
+    """A person wants a paused attempt to go on."""
+
+    kind: Literal["resume-requested"] = "resume-requested"
+
+
 Event = Annotated[
     Moved
     | Noticed
@@ -316,7 +328,9 @@ Event = Annotated[
     | Chosen
     | Delivered
     | EgressDecided
-    | CancelRequested,
+    | CancelRequested
+    | PauseRequested
+    | ResumeRequested,
     Field(discriminator="kind"),
 ]
 

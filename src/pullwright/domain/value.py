@@ -28,3 +28,8 @@ def new_task_id() -> str:
 def attempt_id(task: str, ordinal: int) -> str:
     """The identifier of a task's n-th attempt, counted from 1."""
     return f"{task}-{ordinal}"
+
+
+def task_of(attempt: str) -> str:
+    """The task of an attempt, by the attempt's identifier."""
+    return attempt.rpartition("-")[0]

@@ -5,10 +5,10 @@ log, so that a turn can be taken by another process after a crash. The flow call
 checkpoint after each, and stops at the first outcome that is final.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pullwright.domain.environment import Environment
 from pullwright.domain.task import Attempt, TaskRequest
@@ -19,8 +19,13 @@ from pullwright.sandbox.base import Sandbox
 class AttemptLog(Protocol):
     """An attempt's own log and the blobs it points to."""
 
-    async def read(self) -> list[Recorded]:
-        """All events so far, in order."""
+    async def read(self) -> Sequence[Recorded]:
+        """The events that count so far, in order, also those that a fork inherits."""
+        ...
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What an engine has made of the events, kept in this process only; empty once events count no more."""
         ...
 
     async def append(self, event: Event) -> int:

@@ -2,27 +2,26 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal
 
+from pullwright.domain.course import Held, Status
 from pullwright.domain.errors import PullwrightError, SandboxLost
 from pullwright.domain.receipt import Receipt
 from pullwright.domain.task import Attempt, Mode, State, Task
-from pullwright.domain.transcript import ChangeTaken, Moved, Recorded, Started, TurnEnded, Verified
+from pullwright.domain.transcript import ChangeTaken, Recorded, Started, TurnEnded, Verified
 from pullwright.domain.value import now
 from pullwright.engines.base import TurnOutcome, Work
 from pullwright.flow.ground import ground_of, hand_of
 from pullwright.flow.shift import Shift
-from pullwright.flow.workspace import environment_of, last_checkpoint
+from pullwright.flow.workspace import environment_of
 from pullwright.repos.change import take_change
 from pullwright.review.receipt import commit_message
 from pullwright.review.verify import Bench, verify
 from pullwright.sandbox.base import Sandbox
 
-Status = Literal["continue", "waiting", "finished", "refused", "gave-up"]
-
 CHECK_SECONDS = 600.0  # of one run of the check command
+SHORT_WAIT = 10.0  # seconds that a wait may last and the machine is kept
 LOST_SANDBOXES = 2  # one may be bad luck; the second within an attempt ends it
 
 
@@ -32,9 +31,11 @@ async def open_sandbox(shift: Shift, attempt_id: str) -> int:
     attempt = await record.attempt(attempt_id)
     task = await record.task(attempt.task)
     await shift.move_attempt(attempt_id, State.PREPARING)
+    course = await (await shift.log(attempt_id)).course()
     warming = asyncio.create_task(_warm(shift, attempt))
-    await shift.workspaces.of(task, attempt, attempt.turns + 1, shift.tell(attempt_id))
-    if not any(isinstance(recorded.event, Started) for recorded in await record.events(attempt_id)):
+    if course.held(now()) is None:
+        await shift.workspaces.of(task, attempt, course.checkpoint(), shift.tell(attempt_id))
+    if not any(isinstance(recorded.event, Started) for recorded in course.events):
         wall = shift.platform.sandboxes.wall()
         request = task.request
         await record.append(attempt_id, Started(base=request.base_commit, sandbox=wall, fetched=request.fetched))
@@ -52,17 +53,22 @@ async def _warm(shift: Shift, attempt: Attempt) -> None:
 async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
     """One turn of the engine, and a checkpoint of what it left behind."""
     record = shift.platform.record
-    if ended := turn_ended(await record.events(attempt_id), number):
+    log = await shift.log(attempt_id)
+    course = await log.course()
+    if ended := course.ended(number):
         return ended
+    if course.held(now()):
+        return "waiting"
     attempt = await record.attempt(attempt_id)
     task = await record.task(attempt.task)
+    before = course.checkpoint(before=number)
     for chance in range(1, LOST_SANDBOXES + 1):
-        sandbox = await shift.workspaces.of(task, attempt, number, shift.tell(attempt_id))
+        sandbox = await shift.workspaces.of(task, attempt, before, shift.tell(attempt_id))
         try:
             outcome = await _engine_turn(shift, task, attempt, sandbox, number)
             checkpoint = None
             if task.request.mode is Mode.CODE:
-                checkpoint = await shift.workspaces.checkpoint(task, attempt, number)
+                checkpoint = await shift.workspaces.checkpoint(task, attempt, number, before)
             break
         except SandboxLost:
             await shift.workspaces.release(attempt_id)
@@ -71,14 +77,38 @@ async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
             await shift.notice(attempt_id, "the sandbox was lost; it is rebuilt from the last checkpoint")
     if checkpoint is not None:
         await record.append(attempt_id, checkpoint)
-    await record.append(attempt_id, TurnEnded(turn=number, status=outcome.status, text=outcome.text))
+    ended_now = TurnEnded(turn=number, status=outcome.status, text=outcome.text, until=outcome.until)
+    await record.append(attempt_id, ended_now)
     return outcome.status
+
+
+async def wait(shift: Shift, attempt_id: str) -> None:
+    """Nothing is held until a person has answered, or resumed the work, or the time has come."""
+    log = await shift.log(attempt_id)
+    cuts = (await log.course()).cuts
+    while held := (await log.course()).held(now()):
+        left = (held.until - now()).total_seconds() if held.until else None
+        if left is None or left > SHORT_WAIT:
+            await shift.workspaces.release(attempt_id)
+        if not await shift.move_attempt(attempt_id, State.WAITING, waiting_for=_in_words(held)):
+            await shift.news(attempt_id, log.seen, left)
+    if (await log.course()).cuts != cuts:
+        await shift.workspaces.release(attempt_id)  # its files are of a turn that counts no more
+    await shift.move_attempt(attempt_id, State.RUNNING)
+
+
+def _in_words(held: Held) -> str:
+    if held.until is None:
+        return held.reason
+    at = held.until.astimezone()
+    same_day = at.date() == now().astimezone().date()
+    return f"{held.reason} until {at:%H:%M:%S}" if same_day else f"{held.reason} until {at:%Y-%m-%d %H:%M}"
 
 
 async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sandbox, number: int) -> TurnOutcome:
     platform, request = shift.platform, task.request
-    spent = (now() - attempt.started).total_seconds() if attempt.started else 0.0
-    left = request.limits.minutes * 60 - spent
+    log = await shift.log(attempt.id)
+    left = request.limits.minutes * 60 - (await log.course()).worked(now())
     over = TurnOutcome("gave-up", f"the time limit of {request.limits.minutes:g} minutes was reached")
     if left <= 0:
         return over
@@ -88,7 +118,7 @@ async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sand
         attempt=attempt,
         environment=await environment_of(platform, task.id),
         sandbox=sandbox,
-        log=await platform.record.log(attempt.id),
+        log=log,
         deadline=asyncio.get_running_loop().time() + left,
         reveal=lambda piece: platform.reveal(attempt.id, piece),
     )
@@ -104,9 +134,10 @@ async def take_the_change(shift: Shift, attempt_id: str) -> None:
     record = shift.platform.record
     attempt = await record.attempt(attempt_id)
     task = await record.task(attempt.task)
-    events = await record.events(attempt_id)
+    course = await (await shift.log(attempt_id)).course()
+    events = course.events
     store = shift.platform.repositories.store(task.request.repository)
-    checkpoint = last_checkpoint(events)
+    checkpoint = course.checkpoint()
     base = task.request.base_commit
     tree = checkpoint.tree if checkpoint else await store.tree(base)
     ended = [recorded.at for recorded in events if isinstance(recorded.event, TurnEnded)]
@@ -132,7 +163,7 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
     record = shift.platform.record
     attempt = await record.attempt(attempt_id)
     task = await record.task(attempt.task)
-    if attempt.head is None or _verified(await record.events(attempt_id)):
+    if attempt.head is None or _verified(await (await shift.log(attempt_id)).read()):
         return
     await shift.move_attempt(attempt_id, State.VERIFYING)
     siblings = [await record.attempt(other.id) for other in task.attempts]
@@ -167,9 +198,12 @@ async def conclude(shift: Shift, attempt_id: str) -> None:
     if attempt.state.final:
         return
     task = await record.task(attempt.task)
-    ended = [recorded.event for recorded in await record.events(attempt_id) if isinstance(recorded.event, TurnEnded)]
-    state, reason = final_state(task.request.mode, attempt.receipt if attempt.head else None, ended[-1])
+    ended = (await (await shift.log(attempt_id)).course()).last
+    if ended is None:
+        raise AssertionError("an attempt is concluded only after a turn")
+    state, reason = final_state(task.request.mode, attempt.receipt if attempt.head else None, ended)
     await shift.move_attempt(attempt_id, state, reason)
+    shift.forget(attempt_id)
 
 
 def final_state(mode: Mode, receipt: Receipt | None, ended: TurnEnded) -> tuple[State, str]:
@@ -185,23 +219,7 @@ def final_state(mode: Mode, receipt: Receipt | None, ended: TurnEnded) -> tuple[
     return State.FAILED, f"{receipt.verdict}: {receipt.reason}{stopped}"
 
 
-def turn_ended(events: list[Recorded], number: int) -> Status | None:
-    """How a turn ended, if it has; once the engine is through, so are all later turns until it is queued again."""
-    final: Status | None = None
-    for recorded in events:
-        match recorded.event:
-            case TurnEnded(turn=turn, status=status):
-                if turn == number:
-                    return status
-                final = None if status == "continue" else status
-            case Moved(state=State.QUEUED):
-                final = None
-            case _:
-                pass
-    return final
-
-
-def _verified(events: list[Recorded]) -> bool:
+def _verified(events: Sequence[Recorded]) -> bool:
     """Whether the last change taken has been verified."""
     for recorded in reversed(events):
         if isinstance(recorded.event, Verified):

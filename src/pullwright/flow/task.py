@@ -1,5 +1,7 @@
 """One task: environment, attempts, comparison, delivery. Each step reads the log first and may be taken twice."""
 
+from collections.abc import Sequence
+
 from pullwright.domain.errors import RepositoryError
 from pullwright.domain.task import Attempt, Mode, State, Task, TaskRequest
 from pullwright.domain.transcript import (
@@ -9,7 +11,6 @@ from pullwright.domain.transcript import (
     EnvironmentPrepared,
     Noticed,
     Recorded,
-    TurnEnded,
 )
 from pullwright.domain.value import attempt_id
 from pullwright.flow.answer import answered
@@ -27,8 +28,8 @@ from pullwright.review.compare import rank
 from pullwright.review.receipt import title_and_body
 
 
-async def prepare_environment(shift: Shift, task_id: str) -> list[str]:
-    """The task's environment is chosen and its layers are made; gives the attempts that are to be worked on."""
+async def prepare_environment(shift: Shift, task_id: str) -> None:
+    """The task's environment is chosen and its layers are made, and its attempts are written down."""
     record = shift.platform.record
     task = await record.task(task_id)
     await shift.move_task(task_id, State.PREPARING)
@@ -54,7 +55,19 @@ async def prepare_environment(shift: Shift, task_id: str) -> list[str]:
             Attempt(id=name, task=task_id, ordinal=ordinal, engine=choice.engine, model=choice.model)
         )
     await shift.move_task(task_id, State.RUNNING)
-    return [attempt.id for attempt in (await record.task(task_id)).attempts if not attempt.state.final]
+
+
+async def fresh_attempts(shift: Shift, task_id: str, begun: Sequence[str]) -> list[str]:
+    """Attempts that are to be worked on and not begun yet, as soon as there are any; none once all have ended."""
+    stir = shift.stirs[task_id]
+    while True:
+        stir.clear()
+        attempts = (await shift.platform.record.task(task_id)).attempts
+        at_work = [attempt.id for attempt in attempts if not attempt.state.final]
+        fresh = [attempt for attempt in at_work if attempt not in begun]
+        if fresh or not at_work:
+            return fresh
+        await stir.wait()
 
 
 async def compare_attempts(shift: Shift, task_id: str) -> str | None:
@@ -133,9 +146,8 @@ async def _answer(shift: Shift, task: Task) -> str | None:
     """The first attempt's answer."""
     for attempt in task.attempts:
         if attempt.state is State.DONE:
-            events = await shift.platform.record.events(attempt.id)
-            said = [recorded.event.text for recorded in events if isinstance(recorded.event, TurnEnded)]
-            return said[-1]
+            last = (await (await shift.log(attempt.id)).course()).last
+            return last.text if last else None
     return None
 
 

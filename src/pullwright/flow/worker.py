@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.1
 LOCK_SECONDS = 0.25
 
-# Every version takes up what an earlier one left: the log, not the workflow's code, says what has been done.
-APPLICATION_VERSION = "1"
+# Of the workflows' code, raised when their steps change. What runs under an earlier one is begun anew: the log, not the
+# workflow, says what has been done.
+APPLICATION_VERSION = "2"
 
 Until = Callable[[], Awaitable[bool]]
 
@@ -44,8 +45,8 @@ async def work(platform: Platform, *, until: Until) -> None:
 
 
 async def idle(platform: Platform) -> bool:
-    """Whether every task has reached a final state."""
-    return not await platform.record.unfinished()
+    """Whether every task has reached a final state, or waits for a person."""
+    return not await platform.record.anything_to_do()
 
 
 async def _hold_shift(platform: Platform, until: Until) -> None:
@@ -69,11 +70,17 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     workflows = Workflows(shift)
     DBOS.launch()
     running: dict[str, asyncio.Task[None]] = {}
+    attempts: dict[str, int] = {}
     try:
         while not await until():
-            for task in await platform.record.unfinished():
-                if task not in running:
-                    running[task] = asyncio.create_task(_carry_out(workflows, task))
+            for task in await platform.record.under_way():
+                if task.task not in running:
+                    running[task.task] = asyncio.create_task(_carry_out(workflows, task.task))
+                if task.cancel_requested:
+                    shift.stops[task.task].set()
+                if attempts.get(task.task) != task.attempts:
+                    attempts[task.task] = task.attempts
+                    shift.stirs[task.task].set()
             await _look_after(shift, running)
             await asyncio.sleep(LOOK_SECONDS)
     finally:
@@ -96,14 +103,18 @@ def _workflow_database(platform: Platform) -> str:
 
 
 async def _look_after(shift: Shift, running: dict[str, asyncio.Task[None]]) -> None:
-    """Pass on who asked to stop; let go of what has ended, and of the worker if the platform itself is at fault."""
+    """Wake who waits for news; let go of what has ended, and of the worker if the platform itself is at fault."""
+    if listened_to := shift.listened_to:
+        for log, number in (await shift.platform.record.last_numbers(listened_to)).items():
+            shift.hear(log, number)
     for task, job in list(running.items()):
         if job.done():
             del running[task]
             shift.stops.pop(task, None)
+            shift.stirs.pop(task, None)
             job.result()
-        elif (await shift.platform.record.task(task)).cancel_requested:
-            shift.stops[task].set()
+    if shift.fault:
+        raise shift.fault
 
 
 async def _carry_out(workflows: Workflows, task: str) -> None:
@@ -113,9 +124,8 @@ async def _carry_out(workflows: Workflows, task: str) -> None:
     from pullwright.flow.workflows import POLLING_SECONDS
 
     run = 1
-    while (status := await DBOS.get_workflow_status_async(f"{task}@{run}")) and status.status not in (
-        "PENDING",
-        "ENQUEUED",
+    while (status := await DBOS.get_workflow_status_async(f"{task}@{run}")) and (
+        status.status not in ("PENDING", "ENQUEUED") or status.app_version != APPLICATION_VERSION
     ):
         run += 1
     if status:

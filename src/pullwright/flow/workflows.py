@@ -8,13 +8,14 @@ import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from dbos import DBOS, SetWorkflowID, WorkflowHandleAsync
+from dbos import DBOS, SetWorkflowID
 
 from pullwright.domain.errors import DataDirectoryError, DiskFull, MachineError, PullwrightError
 from pullwright.domain.task import State
-from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change
+from pullwright.domain.value import task_of
+from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change, wait
 from pullwright.flow.shift import Shift, StoppedByPerson
-from pullwright.flow.task import compare_attempts, conclude_task, deliver_change, prepare_environment
+from pullwright.flow.task import compare_attempts, conclude_task, deliver_change, fresh_attempts, prepare_environment
 from pullwright.store.database import answering_full
 
 T = TypeVar("T")
@@ -42,13 +43,15 @@ class Workflows:
         async def carry_out_task(task: str, run: int) -> None:
             """Task -> environment -> attempts -> comparison -> pull request."""
             try:
-                attempts = await self._task_step(prepare_environment, task)
-                await self._carry_out_attempts(attempts, run)
+                await self._task_step(prepare_environment, task)
+                await self._carry_out_attempts(task, run)
                 if await self._task_step(compare_attempts, task):
                     await self._task_step(deliver_change, task)
                 await self._task_step(conclude_task, task)
             except _Halted:
                 return
+            except Exception as error:  # noqa: BLE001 - no step's own, those become reasons
+                await self._shift.give_up(error)
 
         return carry_out_task
 
@@ -57,43 +60,49 @@ class Workflows:
             """Attempt -> sandbox -> turns -> change -> verification."""
             try:
                 turn = await self._attempt_step(open_sandbox, attempt)
-                while await self._attempt_step(take_turn, attempt, turn) == "continue":
+                while (ended := await self._attempt_step(take_turn, attempt, turn)) in ("continue", "waiting"):
+                    if ended == "waiting":
+                        await self._attempt_step(wait, attempt)
                     turn += 1
                 await self._attempt_step(take_the_change, attempt)
                 await self._attempt_step(verify_the_change, attempt)
                 await self._attempt_step(conclude, attempt)
             except _Halted:
                 return
+            except Exception as error:  # noqa: BLE001 - no step's own, those become reasons
+                await self._shift.give_up(error)
 
         return carry_out_attempt
 
-    async def _carry_out_attempts(self, attempts: list[str], run: int) -> None:
-        """All of them side by side, each a workflow of its own."""
-        handles: list[WorkflowHandleAsync[None]] = []
-        for attempt in attempts:
-            with SetWorkflowID(f"{attempt}@{run}"):
-                handles.append(await DBOS.start_workflow_async(self.attempt, attempt))
-        for handle in handles:
-            await handle.get_result(polling_interval_sec=POLLING_SECONDS)
+    async def _carry_out_attempts(self, task: str, run: int) -> None:
+        """All of them side by side, each a workflow of its own; also those that are added meanwhile."""
+        begun: list[str] = []
+        # It ends with the attempts, also where a person stops them: they are the ones that have something to let go of.
+        while fresh := await self._task_step(fresh_attempts, task, begun, stoppable=False):
+            for attempt in fresh:
+                with SetWorkflowID(f"{attempt}@{run}"):
+                    await DBOS.start_workflow_async(self.attempt, attempt)
+            begun = [*begun, *fresh]
 
-    async def _task_step(self, step: Callable[..., Awaitable[T]], task: str) -> T:
+    async def _task_step(
+        self, step: Callable[..., Awaitable[T]], task: str, *arguments: object, stoppable: bool = True
+    ) -> T:
         async def end(state: State, reason: str) -> None:
             await self._shift.move_task(task, state, reason)
 
-        return await self._step(step, task, task, end)
+        return await self._step(step, task if stoppable else None, task, end, *arguments)
 
     async def _attempt_step(self, step: Callable[..., Awaitable[T]], attempt: str, *arguments: object) -> T:
         async def end(state: State, reason: str) -> None:
             await self._shift.workspaces.release(attempt)
             await self._shift.move_attempt(attempt, state, reason)
 
-        task = (await self._shift.platform.record.attempt(attempt)).task
-        return await self._step(step, task, attempt, end, *arguments)
+        return await self._step(step, task_of(attempt), attempt, end, *arguments)
 
     async def _step(
         self,
         step: Callable[..., Awaitable[T]],
-        task: str,
+        task: str | None,  # whose being stopped ends the step
         subject: str,
         end: Callable[[State, str], Awaitable[None]],
         *arguments: object,
@@ -104,8 +113,8 @@ class Workflows:
                     return await self._shift.unless_stopped(task, _coroutine(step, self._shift, subject, *arguments))
             except StoppedByPerson:
                 await end(State.CANCELLED, "cancelled by a person")
-            except (DiskFull, DataDirectoryError):
-                raise  # the platform cannot write: the worker stops, and the task goes on once there is room
+            except (DiskFull, DataDirectoryError) as error:
+                await self._shift.give_up(error)  # what is left goes on once there is room
             except MachineError as error:
                 await end(State.FAILED, f"{FAULT}: {error}")
             except PullwrightError as error:

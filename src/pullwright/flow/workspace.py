@@ -7,7 +7,7 @@ from pullwright.domain.environment import Environment
 from pullwright.domain.errors import SandboxError
 from pullwright.domain.policy import Phase
 from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
-from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Noticed, Recorded, TurnEnded
+from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Noticed
 from pullwright.flow.contents import layout_of
 from pullwright.flow.environment import Environments, checkout, machine_spec
 from pullwright.flow.leftovers import left_out, strays, take_objects
@@ -27,15 +27,13 @@ class Workspaces:
         self.environments = Environments(platform)
         self._living: dict[str, Sandbox] = {}
 
-    async def of(self, task: Task, attempt: Attempt, turn: int, tell: Tell) -> Sandbox:
-        """The attempt's machine as it was before this turn: the living one, or one rebuilt at the last checkpoint."""
+    async def of(self, task: Task, attempt: Attempt, checkpoint: Checkpointed | None, tell: Tell) -> Sandbox:
+        """The attempt's machine: the living one, or one rebuilt at its last checkpoint, or else at the base."""
         if sandbox := self._living.get(attempt.id):
             return sandbox
         platform, request = self._platform, task.request
         environment = await environment_of(platform, task.id)
         store = platform.repositories.store(request.repository)
-        events = await platform.record.events(attempt.id)
-        checkpoint = last_checkpoint(events, before=turn)
         layers = await self.environments.layers(request, environment, attempt.id, tell)
         read_only = request.mode is Mode.ASK
         door = await open_door(platform, request, Phase.AGENT, attempt.id, tell)
@@ -52,7 +50,9 @@ class Workspaces:
         self._living[attempt.id] = sandbox
         return sandbox
 
-    async def checkpoint(self, task: Task, attempt: Attempt, turn: int) -> Checkpointed | None:
+    async def checkpoint(
+        self, task: Task, attempt: Attempt, turn: int, last: Checkpointed | None
+    ) -> Checkpointed | None:
         """Take the workspace in, outside the sandbox; None where nothing changed since the last time."""
         sandbox = self._living[attempt.id]
         limit = checkpoints.MAX_BYTES
@@ -64,8 +64,6 @@ class Workspaces:
                 f"it is larger than {limit} bytes" if result.dropped else result.stderr.decode(errors="replace")[-2000:]
             )
             raise SandboxError(f"the workspace could not be taken out of the sandbox: {why}")
-        events = await self._platform.record.events(attempt.id)
-        last = last_checkpoint(events, before=turn)
         store = self._platform.repositories.store(task.request.repository)
         parent = last.commit if last else task.request.base_commit
         known = last.tree if last else await store.tree(task.request.base_commit)
@@ -127,14 +125,6 @@ class Workspaces:
         """End every machine."""
         for attempt in list(self._living):
             await self.release(attempt)
-
-
-def last_checkpoint(events: list[Recorded], *, before: int | None = None) -> Checkpointed | None:
-    """The latest checkpoint of a whole turn, before the given one."""
-    whole = {recorded.event.turn for recorded in events if isinstance(recorded.event, TurnEnded)}
-    taken = [recorded.event for recorded in events if isinstance(recorded.event, Checkpointed)]
-    taken = [event for event in taken if event.turn in whole and (before is None or event.turn < before)]
-    return taken[-1] if taken else None
 
 
 async def environment_of(platform: Platform, task_id: str) -> Environment:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from pullwright.domain.transcript import Event, Output, Recorded
+from pullwright.domain.course import Course, inherited_by_fork
+from pullwright.domain.transcript import Event, Forked, Output, Recorded
 
 if TYPE_CHECKING:
     from pullwright.store.record import Record
@@ -16,10 +20,40 @@ class Log:
     def __init__(self, record: Record, log_id: str) -> None:
         self._record = record
         self._id = log_id
+        self._course = Course()
+        self._reading = asyncio.Lock()
+        self.seen = 0  # the number of the last event that was read
+        self.memory: dict[str, Any] = {}
 
-    async def read(self) -> list[Recorded]:
-        """All events so far, in order."""
-        return await self._record.events(self._id)
+    async def read(self) -> Sequence[Recorded]:
+        """The events that count so far, in order; only what is new is read from the disk."""
+        return (await self.course()).events
+
+    async def course(self) -> Course:
+        """Where the attempt stands, by the events so far."""
+        async with self._reading:
+            for recorded in await self._record.events(self._id, self.seen):
+                if isinstance(recorded.event, Forked):
+                    for event in await self._inherited(recorded.event, recorded.at):
+                        self._course.take(event)
+                cuts = self._course.cuts
+                self._course.take(recorded)
+                if self._course.cuts != cuts:
+                    self.memory.clear()
+                self.seen = recorded.number
+        return self._course
+
+    async def _inherited(self, forked: Forked, at: datetime) -> Sequence[Recorded]:
+        """The other attempt's events up to that turn, as they counted at that moment."""
+        parent = Log(self._record, forked.attempt)
+        for recorded in await self._record.events(forked.attempt):
+            if recorded.at > at:
+                break
+            if isinstance(recorded.event, Forked):
+                for event in await parent._inherited(recorded.event, recorded.at):
+                    parent._course.take(event)
+            parent._course.take(recorded)
+        return inherited_by_fork(parent._course, forked.turn)
 
     async def append(self, event: Event) -> int:
         """Write one down and give its number."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
@@ -13,7 +13,7 @@ from pullwright.domain.errors import UsageError
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.projection import attempt_after, task_after
 from pullwright.domain.task import Attempt, PullRequest, State, Task
-from pullwright.domain.transcript import Event, Recorded, from_json, to_json
+from pullwright.domain.transcript import Event, PauseRequested, Recorded, TurnEnded, from_json, to_json
 from pullwright.domain.value import Value
 from pullwright.store.schema import (
     ATTEMPTS,
@@ -36,6 +36,14 @@ class PreparedEnvironment(Value):
     layer: str
     log: str | None = Field(description="Blob id of what the setup printed.")
     prepared: datetime
+
+
+class Underway(NamedTuple):
+    """An unfinished task, as a worker looks at it."""
+
+    task: str
+    cancel_requested: bool
+    attempts: int
 
 
 def add_task(connection: Connection, task: Task) -> Task:
@@ -87,6 +95,52 @@ def unfinished_tasks(connection: Connection) -> list[str]:
     """The ids of tasks that are not in a final state, oldest first."""
     waiting = select(TASKS.c.id).where(TASKS.c.state.not_in(_FINAL)).order_by(TASKS.c.created, TASKS.c.id)
     return list(connection.execute(waiting).scalars())
+
+
+def tasks_under_way(connection: Connection) -> list[Underway]:
+    """What a worker has to know of every task that is not in a final state, oldest first."""
+    attempts = func.count(ATTEMPTS.c.id)
+    unfinished = (
+        select(TASKS.c.id, TASKS.c.cancel_requested, attempts)
+        .select_from(TASKS.outerjoin(ATTEMPTS, ATTEMPTS.c.task == TASKS.c.id))
+        .where(TASKS.c.state.not_in(_FINAL))
+        .group_by(TASKS.c.id, TASKS.c.cancel_requested, TASKS.c.created)
+        .order_by(TASKS.c.created, TASKS.c.id)
+    )
+    return [Underway(*row) for row in connection.execute(unfinished)]
+
+
+def anything_to_do(connection: Connection) -> bool:
+    """Whether a task is unfinished and does not merely wait for a person."""
+    unfinished = select(TASKS.c.id, TASKS.c.state, TASKS.c.cancel_requested).where(TASKS.c.state.not_in(_FINAL))
+    rows = connection.execute(unfinished).all()
+    if any(row.state != State.WAITING or row.cancel_requested for row in rows):
+        return True
+    here = [row.id for row in rows]
+    waiting = select(ATTEMPTS.c.id).where(ATTEMPTS.c.task.in_(here), ATTEMPTS.c.state.not_in(_FINAL))
+    logs = list(connection.execute(waiting).scalars())
+    return len(logs) < len(here) or not all(_held_by_person(connection, log) for log in logs)
+
+
+def _held_by_person(connection: Connection, log: str) -> bool:
+    """Whether the last that happened to a waiting attempt leaves the next word to a person."""
+    if isinstance(_newest(connection, log, "pause-requested", "resume-requested"), PauseRequested):
+        return True
+    last = _newest(connection, log, "turn-ended", "person-said", "rewound")
+    return isinstance(last, TurnEnded) and last.status == "waiting" and last.until is None
+
+
+def _newest(connection: Connection, log: str, *kinds: str) -> Event | None:
+    those = select(EVENTS.c.body).where(EVENTS.c.log == log, EVENTS.c.kind.in_(kinds))
+    body = connection.execute(those.order_by(EVENTS.c.number.desc()).limit(1)).scalar()
+    return None if body is None else from_json(body)
+
+
+def last_numbers(connection: Connection, logs: Sequence[str]) -> dict[str, int]:
+    """The number of the last event of each of these logs."""
+    last = select(EVENTS.c.log, func.max(EVENTS.c.number).label("last")).where(EVENTS.c.log.in_(logs))
+    last = last.group_by(EVENTS.c.log)
+    return {row.log: row.last for row in connection.execute(last)}
 
 
 def append_event(connection: Connection, log: str, event: Event, at: datetime) -> int:

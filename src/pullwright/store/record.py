@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -18,7 +18,7 @@ from pullwright.store import queries
 from pullwright.store.blobs import Blobs
 from pullwright.store.database import Database, answering
 from pullwright.store.log import Log
-from pullwright.store.queries import PreparedEnvironment
+from pullwright.store.queries import PreparedEnvironment, Underway
 
 _FOLLOW_SECONDS = 0.1
 
@@ -74,6 +74,18 @@ class Record:
     async def unfinished(self) -> list[str]:
         """The ids of tasks that are not in a final state, oldest first."""
         return await self._database.read(queries.unfinished_tasks)
+
+    async def under_way(self) -> list[Underway]:
+        """What a worker has to know of every task that is not in a final state, oldest first."""
+        return await self._database.read(queries.tasks_under_way)
+
+    async def anything_to_do(self) -> bool:
+        """Whether a task is unfinished and does not merely wait for a person."""
+        return await self._database.read(queries.anything_to_do)
+
+    async def last_numbers(self, logs: Sequence[str]) -> dict[str, int]:
+        """The number of the last event of each of these logs."""
+        return await self._database.read(queries.last_numbers, logs)
 
     async def append(self, log_id: str, event: Event) -> int:
         """Write an event at the end of a task's or an attempt's log and give its number.

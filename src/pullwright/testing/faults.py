@@ -90,7 +90,7 @@ class FaultyRecord(Record):
         return saved
 
 
-@dataclass
+@dataclass(eq=False)
 class FaultySandbox:
     """A sandbox with a point in the middle of every command."""
 

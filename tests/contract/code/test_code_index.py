@@ -65,7 +65,7 @@ async def test_uncommitted_changes_lie_over_the_commit(library: Library) -> None
         "shop/new.py": b"import shop\n",
         "app.py": None,
     }
-    over = await library.indexes.over(base, changed)
+    over, blobs = await library.indexes.over(base, changed)
     assert library.read() == 12
     assert [place.path for place in (await over.find("Money.cents")).places] == ["shop/money.py"]
     assert (await over.find("helper")).places[0].path == "shop/other.py"
@@ -76,7 +76,7 @@ async def test_uncommitted_changes_lie_over_the_commit(library: Library) -> None
     files: dict[str, str | bytes] = {**PYTHON, "shop/money.py": changed["shop/money.py"] or b""}
     await library.at(files)
     assert library.read() == 12
-    again = await library.indexes.over(base, changed)
+    again, _ = await library.indexes.over(base, {**changed, **blobs})
     assert (await again.find("cents")).places
     assert library.read() == 12
 

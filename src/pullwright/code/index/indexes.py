@@ -15,7 +15,7 @@ from pullwright.code.index.parsers import MAX_FILE, Parsers, Source
 from pullwright.code.index.shelf import Key, Shelf
 from pullwright.code.index.snapshot import Snapshot
 from pullwright.domain.errors import RepositoryError
-from pullwright.repos.bare import BareStore
+from pullwright.repos.bare import BareStore, TreeEntry
 from pullwright.settings import Settings
 
 MAX_FILES = 60_000  # of one tree
@@ -32,6 +32,9 @@ class Building:
     total: int
     seconds_left: float | None
 
+
+Edited = bytes | str | None
+"""A changed file: what it holds now, or the blob of that where it was handed over before; None where it is gone."""
 
 Progress = Callable[[Building], None]
 
@@ -73,10 +76,15 @@ class Indexes:
         self._at_work.pop(key, None)
         return codebase
 
-    async def over(self, base: Codebase, changed: Mapping[str, bytes | None]) -> Codebase:
-        """The same with these files changed, or gone where None. What has been read before is not read again."""
+    async def count(self, store: BareStore, commit: str) -> int:
+        """How many files of a commit are of an indexed language; nothing is read for it."""
+        kept = self._kept.get((store.path.name, commit))
+        return len(kept.snapshot.keys if kept else _keys(await store.files(commit)))
+
+    async def over(self, base: Codebase, changed: Mapping[str, Edited]) -> tuple[Codebase, dict[str, str]]:
+        """The same with these files changed, and each of their blobs. What has been read before is not read again."""
         if not changed:
-            return base
+            return base, {}
         snapshot = base.snapshot
         headers = header_language(snapshot.keys)
         keys: dict[str, Key | None] = {}
@@ -86,9 +94,10 @@ class Indexes:
             if data is None or language is None or len(data) > MAX_FILE:
                 keys[path] = None
                 continue
-            key = (blob_id(data), language)
+            key = (data if isinstance(data, str) else blob_id(data), language)
             keys[path] = key
-            contents[key] = data
+            if isinstance(data, bytes):
+                contents[key] = data
         missing = await asyncio.to_thread(snapshot.shelf.missing, list(contents))
         found = [
             ((source.blob, source.language), extract)
@@ -96,8 +105,10 @@ class Indexes:
         ]
         if found:
             await asyncio.to_thread(snapshot.shelf.add, found)
-        read = await asyncio.to_thread(snapshot.shelf.known, contents.keys())
-        return Codebase(snapshot.over(keys, read), base.notes, base.links)
+        wanted = {key for key in keys.values() if key}
+        read = await asyncio.to_thread(snapshot.shelf.known, wanted)
+        blobs = {path: key[0] for path, key in keys.items() if key}
+        return Codebase(snapshot.over(keys, read), base.notes, base.links), blobs
 
     def close(self) -> None:
         """End the processes and close the files."""
@@ -109,12 +120,7 @@ class Indexes:
 
     async def _read(self, store: BareStore, commit: str, progress: Progress) -> Codebase:
         entries = await store.files(commit)
-        files = {path: entry for path, entry in entries.items() if entry.type == "blob" and entry.mode != "120000"}
-        headers = header_language(files)
-        keys: dict[str, Key] = {}
-        for path, entry in files.items():
-            if language := language_of(path, headers=headers):
-                keys[path] = (entry.id, language)
+        keys = _keys(entries)
         notes = []
         if len(keys) > MAX_FILES:
             notes.append(f"only the first {MAX_FILES} of {len(keys)} files are indexed")
@@ -161,6 +167,14 @@ class Indexes:
         if path.name not in self._shelves:
             self._shelves[path.name] = Shelf(path)
         return self._shelves[path.name]
+
+
+def _keys(entries: Mapping[str, TreeEntry]) -> dict[str, Key]:
+    """The indexed files of a tree."""
+    files = {path: entry for path, entry in entries.items() if entry.type == "blob" and entry.mode != "120000"}
+    headers = header_language(files)
+    languages = {path: language_of(path, headers=headers) for path in files}
+    return {path: (files[path].id, language) for path, language in languages.items() if language}
 
 
 def blob_id(data: bytes) -> str:

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from pullwright.domain.errors import ModelFailed, ModelUnavailable, UsageError
+from pullwright.domain.errors import ModelFailed, ModelPaused, ModelUnavailable, UsageError
 from pullwright.domain.task import Mode, TaskRequest, Usage
 from pullwright.domain.transcript import (
     Checkpointed,
@@ -22,7 +22,7 @@ from pullwright.engines.native.conversation import INTERRUPTED, Turn
 from pullwright.engines.native.prompt import Opening, opening
 from pullwright.engines.native.tools.base import Context, Tool
 from pullwright.engines.native.tools.ending import FINISH
-from pullwright.engines.native.tools.toolbox import Toolbox, arguments_of
+from pullwright.engines.native.tools.toolbox import Introduce, Toolbox, arguments_of
 from pullwright.models.base import Listener, Model, Question, Words
 
 _REQUEST_INLINE = 2 * 1024  # the rest of a request is in its blob: each repeats all that came before
@@ -48,7 +48,7 @@ class NativeEngine:
     async def turn(self, work: Work, number: int) -> TurnOutcome:
         """One response of the model and its tool calls."""
         events = await work.log.read()
-        told = _noted(events) or await _open(work, number)
+        told = _noted(events) or await _open(work, number, self._toolbox.introduce)
         talk = await conversation.read(work.log, events, number, self._model.words)
         if begun := talk.turns.get(number):
             return await self._take_up(work, begun, talk, told)
@@ -64,6 +64,8 @@ class NativeEngine:
         )
         try:
             words = await self._ask(work, number, question)
+        except ModelPaused as pause:
+            return TurnOutcome("waiting", str(pause), pause.until)
         except (ModelFailed, ModelUnavailable) as error:
             return TurnOutcome("gave-up", str(error))
         if not words.calls:
@@ -142,18 +144,20 @@ class NativeEngine:
         return TurnOutcome("continue")
 
 
-async def _open(work: Work, number: int) -> Opening:
+async def _open(work: Work, number: int, introduce: Introduce) -> Opening:
     """What every question begins with, written down so that it stays the same."""
-    told = await opening(work)
+    told = await opening(work, introduce)
     for notice in told.notices:
         await work.log.append(Noticed(text=notice, level="warning"))
     data = {"instructions": told.instructions, "messages": list(told.messages), "mark": told.mark}
-    given = told.messages[0].split("\n")[0].rstrip(":") if told.messages[1:] else "The repository has no instructions"
-    await work.log.append(EngineNoted(turn=number, topic="opening", text=given, data=data))
+    given = "; ".join(message.split("\n")[0].partition(":")[0] for message in told.messages[:-1])
+    await work.log.append(
+        EngineNoted(turn=number, topic="opening", text=given or "The repository has no instructions", data=data)
+    )
     return told
 
 
-def _noted(events: list[Recorded]) -> Opening | None:
+def _noted(events: Sequence[Recorded]) -> Opening | None:
     for recorded in events:
         if isinstance(recorded.event, EngineNoted) and recorded.event.topic == "opening":
             data = recorded.event.data
@@ -176,7 +180,7 @@ def _over(work: Work, number: int, usage: Usage) -> str | None:
     return None
 
 
-def _without_calls(work: Work, words: Words, before: Turn | None, events: list[Recorded]) -> TurnOutcome:
+def _without_calls(work: Work, words: Words, before: Turn | None, events: Sequence[Recorded]) -> TurnOutcome:
     """An answer in words only ends the work if there is something to show for it, or at the second time in a row."""
     if words.finish == "filtered":
         return TurnOutcome("gave-up", "the model's provider withheld the answer (content filter)")

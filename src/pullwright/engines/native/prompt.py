@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pullwright.domain.task import Mode
 from pullwright.engines.base import Work
 from pullwright.engines.native.instructions import guide
+from pullwright.engines.native.tools.toolbox import Introduce
 
 _CODE = """\
 You are a software engineer working on a task in a git repository, alone, in a sandbox. The repository is in
 /workspace, where commands run. There is no internet, unless you are told otherwise.
 
 Work like this:
-- Look before you change: read the code and the tests that the task touches. `search` finds lines, `exec_command` reads
-  them (`sed -n`, `git log -p`). Ask for several things at once where they do not depend on each other.
+- Look before you change: read the code and the tests that the task touches. `code` finds definitions, uses and tests,
+  `search` finds lines, `exec_command` reads them (`sed -n`, `git log -p`). Ask for several things at once where they do
+  not depend on each other.
 - Write down a `plan` where the work takes several steps, and keep it true.
 - Make the smallest change that does the whole task, in the style of the code around it. Mend causes, not symptoms.
 - Change files with `apply_patch`. Leave no stray files behind. Do not commit: what the files are at the end is the
@@ -31,10 +33,10 @@ _ASK = """\
 You answer a question about a git repository, alone, in a sandbox. The repository is in /workspace, where commands run;
 it is read-only. There is no internet, unless you are told otherwise.
 
-Look things up instead of guessing: `search` finds lines, `exec_command` reads them (`sed -n`, `git log -p`). When you
-know the answer, call `finish` with it: complete, to the point, and with the places that it rests on, each as
-`path:line` or `path:first-last`, the path from the repository's root. They are checked. Say what you could not find
-out.
+Look things up instead of guessing: `code` finds definitions and uses, `search` finds lines, `exec_command` reads them
+(`sed -n`, `git log -p`). When you know the answer, call `finish` with it: complete, to the point, and with the places
+that it rests on, each as `path:line` or `path:first-last`, the path from the repository's root. They are checked. Say
+what you could not find out.
 """
 
 _DATA = """
@@ -53,11 +55,12 @@ class Opening:
     notices: tuple[str, ...] = ()  # what was cut, for people
 
 
-async def opening(work: Work) -> Opening:
+async def opening(work: Work, introduce: Introduce) -> Opening:
     """Put together what the model is told first."""
     mark = secrets.token_hex(3)
     found = await guide(work.sandbox, mark)
-    messages = [found.text] if found.text else []
+    introduced = await introduce(work, mark)
+    messages = [text for text in (found.text, introduced) if text]
     messages.append(_task(work))
     told = _ASK if work.request.mode is Mode.ASK else _CODE
     return Opening(told + _DATA.format(mark=mark), tuple(messages), mark, found.notices)

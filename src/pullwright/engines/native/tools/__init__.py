@@ -6,6 +6,7 @@
 - `sessions.py`: commands that are still running, by sandbox.
 - `patching.py`: `apply_patch`.
 - `searching.py`: `search`.
+- `navigating.py`: `code`.
 - `pictures.py`: `view_image`.
 - `planning.py`: `plan`.
 - `ending.py`: `finish`.

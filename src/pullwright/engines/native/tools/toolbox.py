@@ -1,13 +1,14 @@
 """The tools on offer, and what comes of a call to one of them. What a model can mend goes back to it as a result."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from pullwright.domain.errors import SandboxError, SandboxLost
+from pullwright.engines.base import Work
 from pullwright.engines.native.fence import fenced
 from pullwright.engines.native.instructions import Instructions
 from pullwright.engines.native.tools.base import Context, Result, Tool
@@ -19,6 +20,13 @@ from pullwright.engines.native.tools.planning import planning
 from pullwright.engines.native.tools.searching import searching
 from pullwright.models.base import ToolCall
 from pullwright.sandbox.base import Sandbox
+
+Introduce = Callable[[Work, str], Awaitable[str]]
+"""What the model is told of the repository before the task, data within the given mark; empty for nothing."""
+
+
+async def _nothing(_: Work, __: str) -> str:
+    return ""
 
 
 class Family(Protocol):
@@ -47,15 +55,21 @@ class Family(Protocol):
 class Toolbox:
     """All tools of the native engine; one for the whole process."""
 
-    def __init__(self, tools: Sequence[Tool] = (), families: Sequence[Family] = ()) -> None:
+    def __init__(
+        self, tools: Sequence[Tool] = (), families: Sequence[Family] = (), introduce: Introduce | None = None
+    ) -> None:
         self._tools = tuple(tools)
         self._families = tuple(families)
+        self.introduce = introduce or _nothing
         self._instructions = Instructions()
 
     @classmethod
-    def standard(cls, tools: Sequence[Tool] = (), families: Sequence[Family] = ()) -> "Toolbox":
+    def standard(
+        cls, tools: Sequence[Tool] = (), families: Sequence[Family] = (), introduce: Introduce | None = None
+    ) -> "Toolbox":
         """What every attempt has, and more tools before its end."""
-        return cls((patching(), searching(), pictures(), planning(), *tools, ending()), (Commands(), *families))
+        usual = (patching(), searching(), pictures(), planning(), *tools, ending())
+        return cls(usual, (Commands(), *families), introduce)
 
     async def offered(self, context: Context) -> dict[str, Tool]:
         """The tools for an attempt, by name."""
