@@ -73,6 +73,7 @@ class Workspaces:
         tree, notices = await self._settled(task, sandbox, taken.tree, left_out(result.stderr))
         if tree != taken.tree:
             taken = await checkpoints.keep(store, f"{attempt.id}/{turn}", tree, parent, f"Checkpoint after turn {turn}")
+        events = await self._platform.record.events(attempt.id) if notices else []
         said = {recorded.event.text for recorded in events if isinstance(recorded.event, Noticed)}
         for text in notices:
             if text not in said:
