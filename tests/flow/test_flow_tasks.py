@@ -245,6 +245,35 @@ arguments = { summary = "sums.py:2 subtracts, `sums.py:200` adds, see test_sums.
         assert "Read-only file system" in str(server.bodies[-1])
 
 
+async def test_tools_of_servers_that_the_repository_and_the_person_name(tmp_path: Path) -> None:
+    server_file = (Path(__file__).parent / "tools" / "mcp_server.py").read_text()
+    named = '[mcp]\nown = "python3 server.py"\n'
+    repository = a_repository(tmp_path / "repository", {**PYTHON, "server.py": server_file, ".pullwright.toml": named})
+    script = """
+[[step]]
+[[step.call]]
+tool = "mcp__own__echo"
+arguments = { text = "from the repository" }
+[[step.call]]
+tool = "mcp__mine__echo"
+arguments = { text = "from the person" }
+[[step]]
+[[step.call]]
+tool = "finish"
+arguments = { summary = "asked both" }
+"""
+    async with ModelServer(Scenario.parse(script)) as server, a_platform(tmp_path, server) as platform:
+        order = an_order(
+            repository, models=("openai:scripted",), ask=True, servers=(("mine", "python3 /workspace/server.py"),)
+        )
+        task = await finished(platform, await desk.submit(platform, order))
+        assert task.answer == "asked both", task.reason
+        said = str(server.bodies[1]["input"])
+        assert "from the repository\\n</data-" in said
+        assert "from the person\\n</data-" in said
+        assert "mcp__own__write" in str(server.bodies[0]["tools"])
+
+
 async def test_a_task_is_cancelled_while_its_engine_works(tmp_path: Path) -> None:
     repository = a_repository(tmp_path / "repository", PYTHON)
     script = '[[step]]\n[[step.call]]\ntool = "exec_command"\narguments = { cmd = "sleep 100" }\n' + FINISH

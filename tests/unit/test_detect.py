@@ -8,7 +8,7 @@ import pytest
 
 from pullwright.code import python, setup_script
 from pullwright.code.detect import choose, detect
-from pullwright.domain.environment import Environment, Origin
+from pullwright.domain.environment import Environment, Origin, ToolServer
 from pullwright.domain.errors import UsageError
 from pullwright.repos.mirror import TreeEntry
 
@@ -289,12 +289,35 @@ async def test_python_scripts_of_a_persons_own_find_what_they_expect() -> None:
         (b"[variables]\nA = 1", "the variable A must be a string"),
         (b'[variables]\n"A B" = "1"', "no name of an environment variable"),
         (b'check = "a\\u0000b"', "`check` must be a string"),
+        (b'mcp = "x"', "`mcp` must be a table"),
+        (b'[mcp.Docs]\ncommand = "x"', "'Docs' is no name for an MCP server"),
+        (b'[mcp.docs]\nurl = "https://example.com"', "a branch cannot name servers elsewhere"),
+        (b'[mcp.docs]\ncommand = ""', "`command` must be a command line"),
+        (b'[mcp.docs]\ncommand = "x"\ncwd = "/"', "unknown key 'cwd'"),
     ],
 )
 def test_a_broken_repository_file_says_what_to_mend(text: bytes, says: str) -> None:
     with pytest.raises(UsageError, match=r"pullwright\.toml") as raised:
         choose(Environment(), text, None, None)
     assert says in str(raised.value)
+
+
+def test_mcp_servers_are_the_repository_s_and_the_person_s() -> None:
+    text = b"""
+[mcp]
+short = "run me"
+[mcp.docs]
+command = ["npx", "-y", "a server"]
+variables = { KEY = "1" }
+"""
+    servers = choose(Environment(), text, None, None, servers={"docs": "mine", "other": "x"}).servers
+    assert servers == {
+        "short": ToolServer(command="run me"),
+        "docs": ToolServer(command="mine"),
+        "other": ToolServer(command="x"),
+    }
+    docs = choose(Environment(), text, None, None).servers["docs"]
+    assert docs == ToolServer(command="npx -y 'a server'", variables={"KEY": "1"})
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")

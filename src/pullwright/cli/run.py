@@ -28,6 +28,7 @@ def run(
     check: str | None = None,
     setup: str | None = None,
     sparse: list[str] | None = None,
+    mcp: list[str] | None = None,
     allow_host: list[str] | None = None,
     max_cost: float | None = None,
     max_minutes: float | None = None,
@@ -58,6 +59,8 @@ def run(
         setup: The command that installs what the repository needs, instead of what is detected.
         sparse: A directory to lay out, where only a part of the repository is wanted; may be given more than once.
             Files in the directories above it are there, too.
+        mcp: An MCP server, NAME=COMMAND, whose tools the agent has. It runs in the agent's sandbox; may be given more
+            than once. The repository's own are in `.pullwright.toml`.
         allow_host: A host that the engines may reach: HOST, HOST:PORT, '*.HOST', 'GET,HEAD HOST', or
             preset:package-registries; may be given more than once. Without it the environment's policy holds.
         max_cost: End an attempt that has cost this many US dollars.
@@ -92,6 +95,7 @@ def run(
         check=check,
         setup=setup,
         sparse=tuple(sparse or ()),
+        servers=tuple(_server(text) for text in mcp or ()),
         ask=ask,
         branch=branch,
         author=author,
@@ -101,6 +105,16 @@ def run(
         limits=_limits(max_cost, max_minutes, search_seconds),
     )
     return asyncio.run(_run(order, background=background, json=json))
+
+
+def _server(text: str) -> tuple[str, str]:
+    """`NAME=COMMAND`."""
+    from pullwright.domain.environment import server_name
+
+    name, equals, command = text.partition("=")
+    if not equals or not command.strip():
+        raise UsageError(f"--mcp takes NAME=COMMAND, not {text!r}")
+    return server_name(name.strip()), command.strip()
 
 
 def _limits(cost: float | None, minutes: float | None, search: float | None) -> AttemptLimits:

@@ -22,6 +22,7 @@ from pullwright.domain.transcript import (
     Moved,
     Noticed,
     PersonSaid,
+    PlanMade,
     Progressed,
     Recorded,
     Started,
@@ -30,6 +31,8 @@ from pullwright.domain.transcript import (
     TurnEnded,
     Verified,
 )
+
+_STEPS = {"done": "[x]", "in-progress": "[>]", "pending": "[ ]"}  # of a plan
 
 Style = Literal["plain", "dim", "good", "bad", "warning", "head"]
 
@@ -124,6 +127,8 @@ class Story:
                 return [Line(call_line(called))]
             case ToolReturned() as returned:
                 return _returned(returned)
+            case PlanMade(steps=steps):
+                return [Line(f"  {_STEPS[step.status]} {first_line(step.text, 120)}", "dim") for step in steps]
             case EngineNoted(text=text):
                 return [Line(shown(line), "dim") for line in text.splitlines() if line.strip()]
             case TurnEnded(status=status, text=text):
@@ -185,6 +190,8 @@ def environment_lines(chosen: EnvironmentChosen) -> list[Line]:
     lines += _setting("check", environment.check)
     if environment.maintenance.command:
         lines += _setting("maintenance", environment.maintenance)
+    for name, server in environment.servers.items():
+        lines.append(Line(f"  mcp {shown(name)}: {first_line(server.command, 120)}"))
     return lines
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pullwright.code import node, python, repository_file
 from pullwright.code.repository_file import RepositoryFile
 from pullwright.code.tree import Tree
-from pullwright.domain.environment import Environment, Origin, Setting
+from pullwright.domain.environment import Environment, Origin, Setting, ToolServer
 from pullwright.repos.mirror import TreeEntry
 
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "package.json", "requirements.txt", "Cargo.toml", "go.mod", "pom.xml")
@@ -71,6 +71,7 @@ def choose(
     setup: str | None,
     check: str | None,
     sparse: tuple[str, ...] = (),
+    servers: Mapping[str, str] | None = None,
 ) -> Environment:
     """The environment to use: an option wins over `.pullwright.toml`, that over detection.
 
@@ -88,6 +89,7 @@ def choose(
             "check": chosen_check,
             "variables": {**detected.variables, **said.variables},
             "sparse": sparse or said.sparse,
+            "servers": said.servers | {name: ToolServer(command=text) for name, text in (servers or {}).items()},
         }
     )
 

@@ -1,17 +1,19 @@
 """`.pullwright.toml`: what a repository says about its own environment, read at the base commit only."""
 
 import re
+import shlex
 import tomllib
 from typing import Any
 
 from pydantic import Field
 
+from pullwright.domain.environment import ToolServer, server_name
 from pullwright.domain.errors import UsageError
 from pullwright.domain.value import Value
 
 NAME = ".pullwright.toml"
 
-_KEYS = ("setup", "maintenance", "check", "variables", "sparse")
+_KEYS = ("setup", "maintenance", "check", "variables", "sparse", "mcp")
 _LATER = ("image", "services")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -24,6 +26,7 @@ class RepositoryFile(Value):
     check: str | None = None
     variables: dict[str, str] = Field(default_factory=dict)
     sparse: tuple[str, ...] = ()
+    servers: dict[str, ToolServer] = Field(default_factory=dict)
 
 
 def parse(data: bytes) -> RepositoryFile:
@@ -45,6 +48,7 @@ def parse(data: bytes) -> RepositoryFile:
         check=_text(settings, "check"),
         variables=_variables(settings.get("variables", {})),
         sparse=directories(settings.get("sparse", []), f"{NAME}: `sparse`"),
+        servers=_servers(settings.get("mcp", {})),
     )
 
 
@@ -64,6 +68,33 @@ def _text(settings: dict[str, Any], key: str) -> str | None:
     if value is None or (isinstance(value, str) and "\0" not in value):
         return value
     raise UsageError(f"{NAME}: `{key}` must be a string: a command, or several lines of them.")
+
+
+def _servers(value: object) -> dict[str, ToolServer]:
+    """`[mcp.NAME]` with `command`, a string or a list of words, and `variables`; or `NAME = "command"` in `[mcp]`.
+
+    They run where the agent's own commands run and may no more than those, so that a repository may name them.
+    """
+    if not isinstance(value, dict):
+        raise UsageError(f"{NAME}: `mcp` must be a table of names and servers.")
+    found: dict[str, ToolServer] = {}
+    for name, said in value.items():
+        try:
+            server_name(name)
+        except UsageError as error:
+            raise UsageError(f"{NAME}: {error}") from error
+        server = said if isinstance(said, dict) else {"command": said}
+        if "url" in server:
+            raise UsageError(f"{NAME}: mcp.{name}: a branch cannot name servers elsewhere. Give a `command` to run.")
+        if unknown := sorted(set(server) - {"command", "variables"}):
+            raise UsageError(f"{NAME}: mcp.{name}: unknown key {', '.join(map(repr, unknown))}.")
+        command = server.get("command")
+        if isinstance(command, list) and command and all(isinstance(word, str) for word in command):
+            command = shlex.join(command)
+        if not isinstance(command, str) or not command.strip() or "\0" in command:
+            raise UsageError(f"{NAME}: mcp.{name}: `command` must be a command line, or a list of words.")
+        found[name] = ToolServer(command=command, variables=_variables(server.get("variables", {})))
+    return found
 
 
 def _variables(value: object) -> dict[str, str]:

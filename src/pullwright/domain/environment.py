@@ -1,10 +1,12 @@
 """How a repository becomes a working machine."""
 
 import hashlib
+import re
 from enum import StrEnum
 
 from pydantic import Field
 
+from pullwright.domain.errors import UsageError
 from pullwright.domain.limits import SandboxLimits
 from pullwright.domain.network import NetworkPolicy
 from pullwright.domain.task import RepositoryRef
@@ -38,6 +40,25 @@ class Module(Value):
     lfs: bool = Field(False, description="Whether the commit hands files to Git LFS.")
 
 
+class ToolServer(Value):
+    """A program that gives the agent more tools over the Model Context Protocol; it runs in the agent's sandbox."""
+
+    command: str = Field(min_length=1, description="A command line, for bash; it speaks on its standard streams.")
+    variables: dict[str, str] = Field(default_factory=dict)
+
+
+_SERVER = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,22}[a-z0-9])?")
+
+
+def server_name(name: str) -> str:
+    """The name of a tool server, checked: it becomes part of its tools' names. Raises `UsageError`."""
+    if not _SERVER.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for an MCP server: use 1 to 24 small letters, digits, `-` and `_` between them."
+        )
+    return name
+
+
 class Environment(Value):
     """How one repository at one commit becomes a machine to work in."""
 
@@ -46,6 +67,9 @@ class Environment(Value):
     maintenance: Setting = Setting()
     check: Setting = Setting()
     variables: dict[str, str] = Field(default_factory=dict)
+    servers: dict[str, ToolServer] = Field(
+        default_factory=dict, description="MCP servers whose tools the agent has, by name."
+    )
     lock_files: dict[str, str] = Field(
         default_factory=dict, description="Path to blob id of each file that the installed dependencies depend on."
     )

@@ -83,6 +83,9 @@ class TaskRequest(Value):
     attempts: tuple[EngineChoice, ...] = Field(min_length=1)
     setup: str | None = None
     check: str | None = None
+    servers: dict[str, str] = Field(
+        default_factory=dict, description="MCP servers beside those of the repository: name to command line."
+    )
     allow: tuple[RuleText, ...] = Field((), description="Hosts that the engines may reach beside the environment's.")
     sparse: tuple[str, ...] = Field((), description="The directories to lay out; empty: as the repository says.")
     limits: AttemptLimits = AttemptLimits()

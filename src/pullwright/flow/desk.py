@@ -61,6 +61,7 @@ class Order:
     check: str | None = None
     setup: str | None = None
     sparse: tuple[str, ...] = ()
+    servers: tuple[tuple[str, str], ...] = ()  # MCP servers: name and command line
     ask: bool = False
     branch: str | None = None  # a name, or a rule for it
     author: str | None = None
@@ -99,7 +100,7 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
     policy = await platform.record.policy(reference.key)
     await repositories.complete(reference, commit, None, say)
     chosen = await choose_environment(
-        store, taken or commit, policy, setup=order.setup, check=order.check, sparse=sparse
+        store, taken or commit, policy, setup=order.setup, check=order.check, sparse=sparse, servers=dict(order.servers)
     )
     return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched)
 
@@ -125,6 +126,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         attempts=choices,
         setup=order.setup,
         check=order.check,
+        servers=dict(order.servers),
         allow=tuple(canonical(rule) for rule in order.allow),
         sparse=order.sparse,
         limits=order.limits,
@@ -324,6 +326,7 @@ def request_of(order: Order, surveyed: Surveyed) -> TaskRequest:
         attempts=(EngineChoice(engine="repair"),),
         setup=order.setup,
         check=order.check,
+        servers=dict(order.servers),
         allow=tuple(canonical(rule) for rule in order.allow),
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pullwright.code import detect, setup_script
@@ -44,6 +45,7 @@ async def choose_environment(
     setup: str | None = None,
     check: str | None = None,
     sparse: tuple[str, ...] = (),
+    servers: Mapping[str, str] | None = None,
 ) -> EnvironmentChosen:
     """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection.
 
@@ -55,7 +57,7 @@ async def choose_environment(
         return await store.read(commit, path)
 
     detected = await detect.detect(files, read)
-    environment = detect.choose(detected, await read(".pullwright.toml"), setup, check, sparse)
+    environment = detect.choose(detected, await read(".pullwright.toml"), setup, check, sparse, servers)
     environment = environment.model_copy(update={"network": policy.network})
     return EnvironmentChosen(
         environment=environment, submodules=await store.has_submodules(commit), lfs=await store.has_lfs(commit)

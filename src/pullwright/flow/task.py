@@ -170,7 +170,13 @@ async def _choose(shift: Shift, task_id: str, store: Store, request: TaskRequest
     platform = shift.platform
     policy = await platform.record.policy(request.repository.key)
     chosen = await choose_environment(
-        store, request.base_commit, policy, setup=request.setup, check=request.check, sparse=request.sparse
+        store,
+        request.base_commit,
+        policy,
+        setup=request.setup,
+        check=request.check,
+        sparse=request.sparse,
+        servers=request.servers,
     )
     seen: list[bytes] = []
     async with telling("fetch", seen, shift.tell(task_id)):

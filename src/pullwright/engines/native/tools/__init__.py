@@ -9,5 +9,7 @@
 - `navigating.py`: `code`.
 - `pictures.py`: `view_image`.
 - `planning.py`: `plan`.
+- `servers.py`: tools of MCP servers.
+- `connection.py`: one MCP server in a sandbox.
 - `ending.py`: `finish`.
 """

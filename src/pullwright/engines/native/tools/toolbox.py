@@ -18,6 +18,7 @@ from pullwright.engines.native.tools.patching import patching
 from pullwright.engines.native.tools.pictures import pictures
 from pullwright.engines.native.tools.planning import planning
 from pullwright.engines.native.tools.searching import searching
+from pullwright.engines.native.tools.servers import Servers
 from pullwright.models.base import ToolCall
 from pullwright.sandbox.base import Sandbox
 
@@ -69,7 +70,7 @@ class Toolbox:
     ) -> "Toolbox":
         """What every attempt has, and more tools before its end."""
         usual = (patching(), searching(), pictures(), planning(), *tools, ending())
-        return cls(usual, (Commands(), *families), introduce)
+        return cls(usual, (Commands(), Servers(), *families), introduce)
 
     async def offered(self, context: Context) -> dict[str, Tool]:
         """The tools for an attempt, by name."""
