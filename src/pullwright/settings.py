@@ -1,5 +1,6 @@
 """The platform's own settings, typed; read from the environment when asked for, never at import."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from pullwright.domain.commits import AUTHOR, BRANCH, CommitStyle, FollowUps, check_person, check_rule
 from pullwright.domain.errors import ConfigurationError
+from pullwright.domain.forge import ForgeEntry
 
 _POSTGRES = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
@@ -57,6 +59,16 @@ class ModelSettings(BaseModel):
     def configured(self) -> bool:
         """Whether anything says that a model is there to be used."""
         return any((self.name, self.base_url, self.api_key))
+
+
+class DeliverySettings(BaseModel):
+    """How deliveries wait for forges, and how open pull requests are looked after."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    give_up_hours: float = Field(
+        24.0, gt=0, description="`PULLWRIGHT_GIVE_UP_HOURS`: how long a forge that cannot be reached is waited for."
+    )
 
 
 class CommitSettings(BaseModel):
@@ -117,6 +129,10 @@ class Settings(BaseModel):
         description="`PULLWRIGHT_SANDBOX_UID`: who sandboxes run as where the platform itself runs as root.",
     )
     model: ModelSettings = ModelSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    forges: tuple[ForgeEntry, ...] = Field(
+        (), description="`PULLWRIGHT_FORGES`: forges as a JSON array, besides those of `pullwright forge add`."
+    )
     commits: CommitSettings = CommitSettings()
 
     @field_validator("home")
@@ -183,6 +199,8 @@ class Settings(BaseModel):
                 "local": _local(env.get("PULLWRIGHT_LOCAL_MODELS", "")),
                 "variables": dict(env),
             },
+            "delivery": {name: env[variable] for variable, name in _DELIVERY_VARIABLES.items() if env.get(variable)},
+            "forges": _forges(env.get("PULLWRIGHT_FORGES", "")),
             "commits": {name: env[variable] for variable, name in _COMMIT_VARIABLES.items() if env.get(variable)},
         }
         try:
@@ -190,9 +208,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(f"{_VARIABLES.get(name, name)}: {first['msg']}.") from error
+            known = _VARIABLES.get(name) or (f"PULLWRIGHT_FORGES, {name}" if name.startswith("forges.") else name)
+            raise ConfigurationError(f"{known}: {first['msg']}.") from error
 
 
+_DELIVERY_VARIABLES = {"PULLWRIGHT_GIVE_UP_HOURS": "give_up_hours"}
 _COMMIT_VARIABLES = {
     "PULLWRIGHT_AUTHOR": "author",
     "PULLWRIGHT_COMMITTER": "committer",
@@ -210,6 +230,8 @@ _VARIABLES = {
     "model.base_url": "PULLWRIGHT_MODEL_URL",
     "model.api_key": "PULLWRIGHT_MODEL_KEY",
     "model.api": "PULLWRIGHT_MODEL_API",
+    **{f"delivery.{name}": variable for variable, name in _DELIVERY_VARIABLES.items()},
+    "forges": "PULLWRIGHT_FORGES",
     **{f"commits.{name}": variable for variable, name in _COMMIT_VARIABLES.items()},
     "model.effort": "PULLWRIGHT_MODEL_EFFORT",
 }
@@ -238,6 +260,15 @@ def _local(text: str) -> dict[str, int] | None:
             )
         servers[name] = int(port)
     return servers
+
+
+def _forges(text: str) -> object:
+    if not text.strip():
+        return ()
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"PULLWRIGHT_FORGES: it is no JSON: {error}.") from error
 
 
 def _default_home(env: Mapping[str, str], uid: int) -> Path:

@@ -136,6 +136,11 @@ def test_the_body_tells_a_reviewer_what_was_wrong_and_what_was_run() -> None:
     for part in (
         "> It now adds.",
         "- M `calc.py` +1 -1",
+        "**fixed**: ",
+    ):
+        assert part in body, part
+    told_by_receipt = render(full_receipt())
+    for part in (
         "## Receipt: fixed",
         "| base (run 2 times) | cccccccccccc | 1 | 0 | 1 | 0 | 0.5 |",
         "| change | cccccccccccc | 1 | 1 | 0 | 0 | 0.5 |",
@@ -144,7 +149,7 @@ def test_the_body_tells_a_reviewer_what_was_wrong_and_what_was_run() -> None:
         "not proof of intent",
         "python 3.11.2",
     ):
-        assert part in body, part
+        assert part in told_by_receipt, part
 
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if not verdict.ready])
@@ -161,11 +166,12 @@ def test_a_ready_verdict_of_a_stopped_engine_is_a_draft_too() -> None:
 
 def test_words_of_others_cannot_pass_for_the_receipt() -> None:
     evil = attempt(1, summary="ok\n## Receipt: fixed\n\x1b[2J\u202eall good")
-    _, body = title_and_body(REQUEST, evil, CHANGE, receipt(Verdict.UNPROVEN, fixed=("`` a | b\n## x",)))
+    proof = receipt(Verdict.UNPROVEN, fixed=("`` a | b\n## x",))
+    _, body = title_and_body(REQUEST, evil, CHANGE, proof)
     assert "\n## Receipt: fixed" not in body
     assert "\x1b" not in body
     assert "\u202e" not in body
-    assert "- ``` `` a | b ## x ```" in body
+    assert "- ``` `` a | b ## x ```" in render(proof)
 
 
 def test_titles_are_one_short_line() -> None:

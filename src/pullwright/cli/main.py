@@ -46,6 +46,7 @@ _COMMANDS = (
         "env",
         "The environments that tasks work in: list, show, prepare, shell, internet, allow, deny, learn.",
     ),
+    ("forge:app", "forge", "The forges that pull requests go to: add, list, test, remove."),
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
     ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
     ("doctor:doctor", "doctor", "What this machine offers, and the remedy for what is missing."),

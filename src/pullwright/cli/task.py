@@ -267,6 +267,7 @@ async def see(platform: Platform, task: Task, *, json: bool, background: bool = 
     return await see_to_the_end(platform, task, screen, cancels=cancels, json=json)
 
 
+app.command("pullwright.cli.feedback:deliver", name="deliver", sort_key=9)
 app.command("pullwright.cli.steering:answer", name="answer", sort_key=10)
 app.command("pullwright.cli.steering:pause", name="pause", sort_key=11)
 app.command("pullwright.cli.steering:resume", name="resume", sort_key=12)

@@ -14,6 +14,8 @@
 - `citation.py`: places in a repository that an answer names.
 - `task.py`: tasks, attempts and the moves between their states.
 - `delivery.py`: a pull request on its way to a forge.
+- `forge.py`: which forges are known, and how each is reached.
+- `feedback.py`: what people and checks say about a pull request.
 - `contract.py`: tasks as other programs read them.
 - `course.py`: which events of an attempt's log count, and where it stands by them.
 - `projection.py`: the fold of a log into the task or attempt that it describes.

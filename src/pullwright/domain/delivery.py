@@ -14,6 +14,7 @@ class Stage(StrEnum):
     PLANNED = "planned"  # what is wanted is known, nothing shows outside
     PUSHED = "pushed"  # the branch was read back at the commit
     OPENED = "opened"  # the pull request stands
+    POSTED = "posted"  # the receipt stands on it
 
 
 class Delivery(Value):
@@ -28,5 +29,8 @@ class Delivery(Value):
     title: str
     body: str
     draft: bool
+    receipt: str = Field("", description="What is posted on the pull request, in Markdown.")
+    number: int | None = Field(None, description="The pull request of a person's that it goes onto, if any.")
+    theirs: bool = Field(False, description="Whether the branch is a person's: it is moved forward only.")
     stage: Stage = Stage.PLANNED
     pull_request: PullRequest | None = None

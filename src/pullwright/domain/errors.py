@@ -22,6 +22,10 @@ PullwrightError
 │   └── HostileObject                 what a sandbox handed over failed its check
 ├── SetupFailed (RuntimeError)        the environment's setup ended with an error
 ├── ForgeError (RuntimeError)         the forge refused or could not be reached
+│   ├── ForgeUnavailable              it cannot be reached, or asks to wait: trying again later helps
+│   ├── ForgeRefused                  a credential, a permission or a rule of its own stands in the way
+│   ├── BranchTaken                   the branch holds commits that are not ours
+│   └── PullRequestEnded              a person closed or merged the pull request
 └── IllegalMove (ValueError)          a state cannot follow another
 """
 
@@ -129,6 +133,30 @@ class SetupFailed(PullwrightError, RuntimeError):
 
 class ForgeError(PullwrightError, RuntimeError):
     """The forge refused, or could not be reached."""
+
+
+class ForgeUnavailable(ForgeError):
+    """The forge cannot be reached, failed, or asks to wait; `retry_after` is in seconds where it says for how long."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ForgeRefused(ForgeError):
+    """The forge refused: a credential, a permission or one of its rules; a person has to act."""
+
+
+class BranchTaken(ForgeError):
+    """The branch holds commits that are not ours; `ours` where ours are below them."""
+
+    def __init__(self, message: str, *, ours: bool = False) -> None:
+        super().__init__(message)
+        self.ours = ours
+
+
+class PullRequestEnded(ForgeError):
+    """A person closed or merged the pull request."""
 
 
 class IllegalMove(PullwrightError, ValueError):

@@ -16,6 +16,9 @@
 - `task.py`: one task: environment, attempts, comparison, delivery.
 - `codebase.py`: a repository's code index, opened for a person.
 - `answer.py`: the answer of an `ask` task, its places checked.
+- `followup.py`: what continues a task that has ended.
+- `forges.py`: how a person makes a forge known.
+- `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.
 - `worker.py`: who does the work: one process per data directory.
 """

@@ -25,7 +25,7 @@ class Platform:
     sandboxes: Sandboxes
     egress: Egress
     engines: Mapping[str, EngineFactory]  # by name: native, repair
-    forge: Callable[[RepositoryRef], Forge]
+    forge: Callable[[RepositoryRef], Awaitable[Forge]]  # where its pull requests live
     default_model: Callable[[], Awaitable[str | None]]  # what the machine's configuration names, if anything
     check_model: Callable[[str], Awaitable[None]]  # raises where its key, name or address is wrong
     offered_models: Callable[[], Awaitable[Sequence[str]]]  # what servers of this machine offer

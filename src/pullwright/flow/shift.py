@@ -115,6 +115,12 @@ class Shift:
         """Write down what a person should know."""
         await self.platform.record.append(log, Noticed(text=text, level="warning"))
 
+    async def notice_once(self, log: str, text: str) -> None:
+        """As `notice`; nothing where the log says so already."""
+        told = [recorded.event for recorded in await self.platform.record.events(log)]
+        if not any(isinstance(event, Noticed) and event.text == text for event in told):
+            await self.notice(log, text)
+
     async def move_task(self, task: str, state: State, reason: str | None = None) -> None:
         """Move the task on; nothing where it is there already."""
         present = await self.platform.record.task(task)

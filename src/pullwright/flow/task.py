@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from pullwright.domain.errors import RepositoryError
 from pullwright.domain.task import Attempt, Mode, State, Task, TaskRequest
 from pullwright.domain.transcript import (
     Chosen,
-    Delivered,
     EnvironmentChosen,
     EnvironmentPrepared,
     Noticed,
@@ -16,16 +14,10 @@ from pullwright.domain.value import attempt_id
 from pullwright.flow.answer import answered
 from pullwright.flow.contents import bring
 from pullwright.flow.environment import choose_environment, telling
-from pullwright.flow.ground import branch_of
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
-from pullwright.forge.base import Proposal
-from pullwright.forge.delivery import deliver
-from pullwright.repos import lfs
-from pullwright.repos.change import change_between
 from pullwright.repos.mirror import Store
 from pullwright.review.compare import rank
-from pullwright.review.receipt import title_and_body
 
 
 async def prepare_environment(shift: Shift, task_id: str) -> None:
@@ -83,35 +75,6 @@ async def compare_attempts(shift: Shift, task_id: str) -> str | None:
     return chosen
 
 
-async def deliver_change(shift: Shift, task_id: str) -> None:
-    """The chosen change stands on its branch, with its pull request, exactly once."""
-    platform, record = shift.platform, shift.platform.record
-    task = await record.task(task_id)
-    attempt = next(attempt for attempt in task.attempts if attempt.id == task.chosen)
-    if attempt.head is None or attempt.receipt is None:
-        raise AssertionError("an attempt is chosen only with a change and a receipt")
-    await shift.move_task(task_id, State.DELIVERING)
-    request = task.request
-    store = platform.repositories.store(request.repository)
-    await _hand_back(shift, task, attempt.head)
-    change = await change_between(store, request.base_commit, attempt.head)
-    title, body = title_and_body(request, attempt, change, attempt.receipt)
-    proposal = Proposal(
-        task=task_id,
-        attempt=attempt.id,
-        branch=branch_of(task),
-        base=await store.branch_of(request.base) or request.base_commit,
-        commit=attempt.head,
-        title=title,
-        body=body,
-        draft=attempt.state is not State.DONE,
-    )
-    pull_request = await deliver(record, platform.forge(request.repository), store.path, proposal)
-    if task.pull_request != pull_request:
-        await record.append(task_id, Delivered(pull_request=pull_request))
-        await record.append(attempt.id, Delivered(pull_request=pull_request))
-
-
 async def conclude_task(shift: Shift, task_id: str) -> None:
     """The task's final state, with its reason."""
     record = shift.platform.record
@@ -149,20 +112,6 @@ async def _answer(shift: Shift, task: Task) -> str | None:
             last = (await (await shift.log(attempt.id)).course()).last
             return last.text if last else None
     return None
-
-
-async def _hand_back(shift: Shift, task: Task, head: str) -> None:
-    """What Git LFS keeps of the change goes before the branch that points to it."""
-    platform, request = shift.platform, task.request
-    if not (await environment_of(platform, task.id)).lfs:
-        return
-    repositories = platform.repositories
-    store = repositories.store(request.repository)
-    try:
-        await lfs.hand_back(store, request.repository, request.base_commit, head, repositories.tokens)
-    except RepositoryError as error:
-        # The change is not lost for it: whoever merges learns what is not there.
-        await shift.notice(task.id, f"the files of the change that Git LFS keeps were not handed over: {error}")
 
 
 async def _choose(shift: Shift, task_id: str, store: Store, request: TaskRequest) -> EnvironmentChosen:

@@ -14,8 +14,9 @@ from pullwright.domain.errors import DataDirectoryError, DiskFull, MachineError,
 from pullwright.domain.task import State
 from pullwright.domain.value import task_of
 from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change, wait
+from pullwright.flow.delivery import deliver_change
 from pullwright.flow.shift import Shift, StoppedByPerson
-from pullwright.flow.task import compare_attempts, conclude_task, deliver_change, fresh_attempts, prepare_environment
+from pullwright.flow.task import compare_attempts, conclude_task, fresh_attempts, prepare_environment
 from pullwright.store.database import answering_full
 
 T = TypeVar("T")

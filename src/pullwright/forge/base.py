@@ -1,9 +1,10 @@
-"""The port to where pull requests live: deliver a branch and its pull request, idempotently."""
+"""The port to where pull requests live. A verb that is called again with the same arguments changes nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import PullRequest
 
 
@@ -19,21 +20,95 @@ class Proposal:
     body: str
     draft: bool
     attempt: str = ""  # whose change it is
+    receipt: str = ""  # what is posted on it and kept up to date, in Markdown
+    number: int | None = None  # the pull request of a person's that it goes onto
+    theirs: bool = False  # the branch is a person's: it is moved forward only
+
+    @property
+    def marker(self) -> str:
+        """The invisible line by which our comment is found again."""
+        return f"<!-- pullwright:receipt:{self.task} -->"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A pull request as the forge has it now."""
+
+    pull_request: PullRequest
+    state: Literal["open", "closed", "merged"]
+    base: str  # the branch that it is to be merged into
+    title: str = ""  # without what marks a draft
+    body: str = ""
+    author: str = ""
+    own_repository: bool = True  # whether its branch is in the repository itself, not in a fork
+    head_ref: str = ""  # what to fetch for its head, also from a fork
 
 
 class Forge(Protocol):
-    """Where pull requests live. Each verb may be called again with the same proposal and then changes nothing."""
+    """Where pull requests live.
 
-    name: str
+    Every verb raises `ForgeUnavailable` where trying again later helps and `ForgeRefused` where a person has to act.
+    """
+
+    @property
+    def name(self) -> str:
+        """Which kind of forge it is, as a pull request tells it."""
+        ...
 
     async def push(self, store: Path, proposal: Proposal) -> None:
-        """Bring the commit to the branch. Raises `ForgeError` where the branch holds somebody else's commit."""
+        """Bring the commit to the branch. Raises `BranchTaken` where the branch holds somebody else's commit."""
         ...
 
     async def head(self, proposal: Proposal) -> str | None:
         """The commit that the branch stands at, read back from the forge; None where there is no such branch."""
         ...
 
-    async def open(self, proposal: Proposal) -> PullRequest:
-        """Find the task's pull request, or open it; bring its title, body and draft flag up to date."""
+    async def base(self, proposal: Proposal) -> str:
+        """The branch to open the pull request against: the proposal's, or the default one where it is no branch."""
         ...
+
+    async def find(self, proposal: Proposal) -> Standing | None:
+        """The pull request of the proposal's branch, whatever became of it."""
+        ...
+
+    async def look(self, number: int) -> Standing:
+        """A pull request by its number."""
+        ...
+
+    async def open(self, proposal: Proposal) -> PullRequest:
+        """Open the pull request, which must not be there yet."""
+        ...
+
+    async def update(self, number: int, proposal: Proposal) -> PullRequest:
+        """Bring an open pull request's title, body and draft flag up to date."""
+        ...
+
+    async def comment(self, number: int, marker: str, text: str) -> None:
+        """Put our one comment with that marker onto the pull request, in place of its earlier text."""
+        ...
+
+    async def remarks(self, number: int) -> list[Remark]:
+        """What people have said on it, oldest first, our own comments left out."""
+        ...
+
+    async def checks(self, number: int, commit: str) -> list[CheckResult]:
+        """What the forge's checks have shown of a commit of the pull request."""
+        ...
+
+    async def close(self, number: int) -> None:
+        """Close it without merging; the branch stays."""
+        ...
+
+    async def test(self) -> str:
+        """Whether the repository can be written to with what we have, in a sentence. Raises as every verb."""
+        ...
+
+
+OURS = "<!-- pullwright:"
+"""How every comment of ours begins."""
+
+
+def brief(*texts: str | None, limit: int = 2000) -> str:
+    """What a check says about itself, in one text of bounded length."""
+    said = "\n".join(text.strip() for text in texts if text and text.strip())
+    return said if len(said) <= limit else said[: limit - 1] + "…"

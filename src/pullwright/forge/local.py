@@ -1,18 +1,17 @@
 """The local forge: a pull request is a branch in the person's own repository, and a record of it.
 
-The branch is written as the repository's owner, by git's own push, with every hook disabled. A repository that was
-given as a URL has no place here for a branch: it then stays in the store, and the pull request's address says where.
+The branch is written as the repository's owner, by git's own push, with every hook disabled.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pullwright.domain.errors import ForgeError, RepositoryError
+from pullwright.domain.errors import BranchTaken, ForgeError, ForgeRefused, RepositoryError
+from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import PullRequest, RepositoryRef
-from pullwright.forge.base import Proposal
+from pullwright.forge.base import Proposal, Standing
 from pullwright.repos import git
-from pullwright.repos.address import is_path
 from pullwright.repos.mirror import Repositories, Store
 
 PUSH_SECONDS = 1800.0
@@ -40,6 +39,18 @@ class PullRequests(Protocol):
         """Remember it: one per branch, numbered within its repository. Gives it with its number."""
         ...
 
+    async def local_pull_request_by_number(self, repository_key: str, number: int) -> tuple[PullRequest, str] | None:
+        """A pull request by its number, and whether it is `open` or `closed`."""
+        ...
+
+    async def close_local_pull_request(self, repository_key: str, number: int) -> None:
+        """Remember that it was closed."""
+        ...
+
+    async def save_local_comment(self, repository_key: str, number: int, marker: str, text: str) -> None:
+        """Remember a comment, in place of the one with the same marker."""
+        ...
+
 
 @dataclass
 class LocalForge:
@@ -62,23 +73,20 @@ class LocalForge:
         standing = await self.head(proposal)
         if standing == proposal.commit:
             return
-        if standing is not None and await ours.commit_at(_delivered(proposal, standing)) != standing:
-            raise ForgeError(
+        known = bool(await ours.refs(f"refs/pullwright/delivered/{proposal.branch}/"))
+        if standing is not None and not await self._may_replace(ours, proposal, standing, known):
+            raise BranchTaken(
                 f"The branch {proposal.branch} of {self.repository.location} stands at {standing[:12]}, where "
                 f"Pullwright did not put it; it was left as it is. Rename it (`git branch -m {proposal.branch} NAME`), "
-                f"then deliver again. {self._kept(proposal)}"
+                f"then deliver again. {self._kept(proposal)}",
+                ours=known,
             )
         # Noted before the push, so that a process killed during it knows its own commit again.
         await ours.write_ref(_delivered(proposal, proposal.commit), proposal.commit)
-        if is_path(self.repository):
-            await self._push(ours, proposal, standing)
-        else:
-            await ours.write_ref(f"refs/heads/{proposal.branch}", proposal.commit)
+        await self._push(ours, proposal, standing)
 
     async def head(self, proposal: Proposal) -> str | None:
         """The commit that the branch stands at."""
-        if not is_path(self.repository):
-            return await self._store.commit_at(f"refs/heads/{proposal.branch}")
         place = Path(self.repository.location)
         if not place.is_dir():
             raise ForgeError(f"{place} is not there any more. {self._kept(proposal)}")
@@ -93,36 +101,74 @@ class LocalForge:
                 return identity
         return None
 
+    async def base(self, proposal: Proposal) -> str:
+        """As proposed: what it is merged into is the person's to say."""
+        return proposal.base
+
+    async def find(self, proposal: Proposal) -> Standing | None:
+        """The branch's pull request."""
+        known = await self.record.local_pull_request(self.repository.key, proposal.branch)
+        return await self.look(known.number) if known else None
+
+    async def look(self, number: int) -> Standing:
+        """A pull request by its number."""
+        found = await self.record.local_pull_request_by_number(self.repository.key, number)
+        if found is None:
+            raise ForgeRefused(f"{self.repository.location} has no pull request {number} of Pullwright's.")
+        known, state = found
+        return Standing(known, state="closed" if state == "closed" else "open", base="", head_ref=known.branch)
+
     async def open(self, proposal: Proposal) -> PullRequest:
-        """Find the branch's pull request, or record it; bring what it says up to date."""
-        key = self.repository.key
-        known = await self.record.local_pull_request(key, proposal.branch)
+        """Record it."""
+        return await self._record(0, proposal)
+
+    async def update(self, number: int, proposal: Proposal) -> PullRequest:
+        """Bring what it says up to date."""
+        return await self._record(number, proposal)
+
+    async def comment(self, number: int, marker: str, text: str) -> None:
+        """Our one comment with that marker."""
+        await self.record.save_local_comment(self.repository.key, number, marker, text)
+
+    async def remarks(self, number: int) -> list[Remark]:  # noqa: ARG002
+        """None: on this machine people speak to the task itself."""
+        return []
+
+    async def checks(self, number: int, commit: str) -> list[CheckResult]:  # noqa: ARG002
+        """None but our own, which are the receipt."""
+        return []
+
+    async def close(self, number: int) -> None:
+        """Close it; the branch stays."""
+        await self.record.close_local_pull_request(self.repository.key, number)
+
+    async def test(self) -> str:
+        """Whether the repository is there."""
+        place = Path(self.repository.location)
+        if not place.is_dir():
+            raise ForgeRefused(f"{place} is not there any more.")
+        return f"{place} is on this machine: a pull request is a branch there"
+
+    async def _record(self, number: int, proposal: Proposal) -> PullRequest:
         wanted = PullRequest(
             forge=self.name,
-            number=known.number if known else 0,
-            url=self._url(proposal),
+            number=number,
+            url=f"{Path(self.repository.location).as_uri()}#{proposal.branch}",
             branch=proposal.branch,
             head=proposal.commit,
             draft=proposal.draft,
         )
-        return await self.record.save_local_pull_request(key, wanted, proposal.title, proposal.body)
+        return await self.record.save_local_pull_request(self.repository.key, wanted, proposal.title, proposal.body)
 
-    def notice(self, proposal: Proposal) -> str | None:
-        """What a person should know: where the branch is, if it is not in a repository of theirs."""
-        if is_path(self.repository):
-            return None
-        return (
-            f"{self.repository.location} is not on this machine, so the branch {proposal.branch} is kept in the store. "
-            f"Take it into a clone with `git fetch {self._store.path} {proposal.branch}:{proposal.branch}`."
-        )
+    async def _may_replace(self, ours: Store, proposal: Proposal, standing: str, known: bool) -> bool:
+        """Whether what stands on the branch is ours, or was taken up by the change."""
+        if not proposal.theirs and await ours.commit_at(_delivered(proposal, standing)) == standing:
+            return True
+        return (proposal.theirs or known) and await ours.contains(proposal.commit, standing)
 
     @property
     def _store(self) -> Store:
         return self.repositories.store(self.repository)
-
-    def _url(self, proposal: Proposal) -> str:
-        place = Path(self.repository.location) if is_path(self.repository) else self._store.path
-        return f"{place.as_uri()}#{proposal.branch}"
 
     def _fetch_line(self, proposal: Proposal) -> str:
         return f"`git fetch {self._store.path} {_delivered(proposal, proposal.commit)}`"

@@ -141,6 +141,17 @@ class BareStore:
                 counts[-1] += 1
         return dict(zip(wanted, counts, strict=True))
 
+    async def contains(self, commit: str, other: str) -> bool:
+        """Whether `other` is the commit itself or one that it was made on; False where the store has no such commit."""
+        answer = await git.attempt(self.call(), "merge-base", "--is-ancestor", other, commit)
+        return answer.code == 0
+
+    async def refs(self, prefix: str) -> dict[str, str]:
+        """Our own refs below a prefix that ends in a slash, and the commits that they point at."""
+        out = await self.run("for-each-ref", "--format=%(objectname) %(refname)", prefix)
+        pairs = (line.split(" ", 1) for line in out.decode("utf-8", "replace").splitlines())
+        return {name: commit for commit, name in pairs}
+
     async def tree(self, commit: str) -> str:
         """The tree of a commit."""
         return (await self.run("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")).decode().strip()

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,13 +40,18 @@ class Store(BareStore):
         return await tree.dirty()
 
 
+async def _nothing(_: RepositoryRef) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Repositories:
     """Every repository that was worked on.
 
     `group`, as root, is the sandboxes' group id: it may read the stores, nobody else but root can. `tokens` are for
-    hosts that want one; a first transfer of more than `partial_objects` is taken without the contents of files;
-    `patience` is how many seconds a broken transfer waits before it goes on, doubled each time.
+    hosts that want one, `sign_in` is called before such a host is read; a first transfer of more than `partial_objects`
+    is taken without the contents of files; `patience` is how many seconds a broken transfer waits before it goes on,
+    doubled each time.
     """
 
     root: Path
@@ -54,6 +59,7 @@ class Repositories:
     tokens: Tokens = field(default_factory=Tokens)
     partial_objects: int = PARTIAL_OBJECTS
     patience: float = 1.0
+    sign_in: Callable[[RepositoryRef], Awaitable[None]] = _nothing
 
     @classmethod
     def of(cls, settings: Settings) -> "Repositories":
@@ -77,6 +83,7 @@ class Repositories:
         """
         store = self.store(ref)
         self._make_root()
+        await self.sign_in(ref)
         # What began before somebody asked may have missed what they have just pushed; what began after has not.
         asked = standing.read(store.path).begun
         async with store.holding("fetch", lambda: on_progress(f"waiting for another fetch of {ref.name}")):

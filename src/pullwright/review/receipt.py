@@ -26,7 +26,10 @@ _DRAFT = {
 
 
 def title_and_body(request: TaskRequest, attempt: Attempt, change: Change, receipt: Receipt) -> tuple[str, str]:
-    """A pull request's title and body: what was asked, what was wrong and why this change, the receipt."""
+    """A pull request's title and body: what was asked, what was wrong and why this change, and the verdict.
+
+    The receipt itself is posted on it by `render`, where later ones take its place.
+    """
     parts = []
     stopped = attempt.state.final and attempt.state.value != "done"
     if not receipt.verdict.ready:
@@ -39,7 +42,7 @@ def title_and_body(request: TaskRequest, attempt: Attempt, change: Change, recei
     if attempt.summary:
         parts.append(f"## What was wrong, and why this change\n\n{_quoted(attempt.summary)}")
     parts.append(f"## The change\n\n{_files(change)}")
-    parts.append(render(receipt))
+    parts.append(f"**{receipt.verdict}**: {_sentence(receipt.reason)} What was run stands in the receipt below.")
     made = f"Made by Pullwright, attempt {attempt.id}, engine {attempt.engine}"
     parts.append(f"{made}{f' with {attempt.model}' if attempt.model else ''}, from base {change.base[:12]}.")
     return title(request, attempt), "\n\n".join(parts) + "\n"

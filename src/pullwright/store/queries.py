@@ -6,10 +6,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import Connection, Row, Table, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
 
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import UsageError
+from pullwright.domain.forge import FORGE, ForgeEntry
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.projection import attempt_after, task_after
 from pullwright.domain.task import Attempt, PullRequest, State, Task
@@ -21,6 +22,8 @@ from pullwright.store.schema import (
     ENVIRONMENT_POLICIES,
     ENVIRONMENTS,
     EVENTS,
+    FORGES,
+    LOCAL_COMMENTS,
     LOCAL_PULL_REQUESTS,
     TASKS,
 )
@@ -231,7 +234,7 @@ def save_policy(connection: Connection, repository: str, policy: EnvironmentPoli
 def find_delivery(connection: Connection, task: str) -> Delivery | None:
     """The task's entry in the outbox."""
     row = connection.execute(select(DELIVERIES).where(DELIVERIES.c.task == task)).first()
-    return None if row is None else Delivery.model_validate(dict(row._mapping))
+    return None if row is None else Delivery.model_validate(dict(row._mapping) | {"receipt": row.receipt or ""})
 
 
 def save_delivery(connection: Connection, delivery: Delivery) -> None:
@@ -263,6 +266,56 @@ def save_local_pull_request(
         update(table).where(table.c.repository == repository, table.c.number == known.number).values(values)
     )
     return pull_request
+
+
+def find_local_pull_request_by_number(
+    connection: Connection, repository: str, number: int
+) -> tuple[PullRequest, str] | None:
+    """The local forge's pull request of a number, and its state."""
+    table = LOCAL_PULL_REQUESTS
+    row = connection.execute(select(table).where(table.c.repository == repository, table.c.number == number)).first()
+    return None if row is None else (_pull_request_of(row), row.state)
+
+
+def close_local_pull_request(connection: Connection, repository: str, number: int) -> None:
+    """Remember that a local pull request was closed."""
+    table = LOCAL_PULL_REQUESTS
+    connection.execute(
+        update(table).where(table.c.repository == repository, table.c.number == number).values(state="closed")
+    )
+
+
+def save_local_comment(connection: Connection, repository: str, number: int, marker: str, body: str) -> None:
+    """Remember a comment on a local pull request, in place of the one with its marker."""
+    table, key = LOCAL_COMMENTS, {"repository": repository, "number": number, "marker": marker}
+    where = [table.c[name] == value for name, value in key.items()]
+    if connection.execute(update(table).where(*where).values(body=body)).rowcount == 0:
+        connection.execute(insert(table).values(**key, body=body))
+
+
+def local_comments(connection: Connection, repository: str, number: int) -> list[str]:
+    """The comments on a local pull request."""
+    table = LOCAL_COMMENTS
+    found = select(table.c.body).where(table.c.repository == repository, table.c.number == number)
+    return list(connection.execute(found.order_by(table.c.marker)).scalars())
+
+
+def save_forge(connection: Connection, entry: ForgeEntry) -> None:
+    """Remember a forge, in place of an older entry of its host."""
+    values = {"entry": entry.model_dump(mode="json")}
+    if connection.execute(update(FORGES).where(FORGES.c.host == entry.host).values(values)).rowcount == 0:
+        connection.execute(insert(FORGES).values(host=entry.host, **values))
+
+
+def remove_forge(connection: Connection, host: str) -> bool:
+    """Forget a forge; whether there was one."""
+    return connection.execute(delete(FORGES).where(FORGES.c.host == host)).rowcount > 0
+
+
+def known_forges(connection: Connection) -> list[ForgeEntry]:
+    """Every forge that was added, by host."""
+    rows = connection.execute(select(FORGES.c.entry).order_by(FORGES.c.host)).scalars()
+    return [FORGE.validate_python(entry) for entry in rows]
 
 
 def _local(repository: str, branch: str) -> Any:  # noqa: ANN401

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from pullwright.domain.delivery import Delivery
+from pullwright.domain.forge import ForgeEntry
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.task import Attempt, PullRequest, Task
 from pullwright.domain.transcript import Event, Recorded
@@ -195,6 +196,34 @@ class Record:
     ) -> PullRequest:
         """Remember a local pull request: one per branch, numbered within its repository. Gives it with its number."""
         return await self._database.write(queries.save_local_pull_request, repository_key, pull_request, title, body)
+
+    async def local_pull_request_by_number(self, repository_key: str, number: int) -> tuple[PullRequest, str] | None:
+        """The local forge's pull request of a number, and whether it is `open` or `closed`."""
+        return await self._database.read(queries.find_local_pull_request_by_number, repository_key, number)
+
+    async def close_local_pull_request(self, repository_key: str, number: int) -> None:
+        """Remember that a local pull request was closed."""
+        await self._database.write(queries.close_local_pull_request, repository_key, number)
+
+    async def save_local_comment(self, repository_key: str, number: int, marker: str, text: str) -> None:
+        """Remember a comment on a local pull request, in place of the one with the same marker."""
+        await self._database.write(queries.save_local_comment, repository_key, number, marker, text)
+
+    async def local_comments(self, repository_key: str, number: int) -> list[str]:
+        """The comments on a local pull request."""
+        return await self._database.read(queries.local_comments, repository_key, number)
+
+    async def save_forge(self, entry: ForgeEntry) -> None:
+        """Remember a forge, in place of an older entry of its host."""
+        await self._database.write(queries.save_forge, entry)
+
+    async def remove_forge(self, host: str) -> bool:
+        """Forget a forge; whether there was one."""
+        return await self._database.write(queries.remove_forge, host)
+
+    async def forges(self) -> list[ForgeEntry]:
+        """Every forge that was added, by host."""
+        return await self._database.read(queries.known_forges)
 
 
 def _make_home(settings: Settings) -> None:

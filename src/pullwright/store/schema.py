@@ -23,10 +23,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0004"
+HEAD = "0005"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -152,6 +153,9 @@ DELIVERIES = Table(
     Column("draft", Boolean, nullable=False),
     Column("stage", String(16), nullable=False),
     Column("pull_request", Json),
+    Column("receipt", Json),
+    Column("number", Integer),
+    Column("theirs", Boolean, nullable=False, server_default=text("false")),
 )
 
 LOCAL_PULL_REQUESTS = Table(
@@ -166,5 +170,22 @@ LOCAL_PULL_REQUESTS = Table(
     Column("draft", Boolean, nullable=False),
     Column("title", Json, nullable=False),
     Column("body", Json, nullable=False),
+    Column("state", String(16), nullable=False, server_default="open"),
     UniqueConstraint("repository", "branch", name="local_pull_requests_by_branch"),
+)
+
+LOCAL_COMMENTS = Table(
+    "local_comments",
+    METADATA,
+    Column("repository", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("marker", String(128), primary_key=True),
+    Column("body", Json, nullable=False),
+)
+
+FORGES = Table(
+    "forges",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("entry", Json, nullable=False),
 )

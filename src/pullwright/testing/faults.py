@@ -14,10 +14,11 @@ from pathlib import Path
 
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import DiskFull
+from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import PullRequest, RepositoryRef
 from pullwright.domain.transcript import Event
 from pullwright.flow.platform import Platform
-from pullwright.forge.base import Forge, Proposal
+from pullwright.forge.base import Forge, Proposal, Standing
 from pullwright.sandbox.base import ExecRequest, ExecResult, Finding, Process, Sandbox, Sandboxes, SandboxSpec
 from pullwright.store.record import Record
 
@@ -186,10 +187,6 @@ class FaultyForge:
         """The forge's own name."""
         return self.inner.name
 
-    @name.setter
-    def name(self, name: str) -> None:
-        self.inner.name = name
-
     async def push(self, store: Path, proposal: Proposal) -> None:
         """A point before, inside and after."""
         self.faults.passing("before push")
@@ -201,18 +198,59 @@ class FaultyForge:
         """As it is."""
         return await self.inner.head(proposal)
 
+    async def base(self, proposal: Proposal) -> str:
+        """As it is."""
+        return await self.inner.base(proposal)
+
+    async def find(self, proposal: Proposal) -> Standing | None:
+        """As it is."""
+        return await self.inner.find(proposal)
+
+    async def look(self, number: int) -> Standing:
+        """As it is."""
+        return await self.inner.look(number)
+
     async def open(self, proposal: Proposal) -> PullRequest:
-        """A point after."""
+        """A point before and after."""
+        self.faults.passing("before open")
         opened = await self.inner.open(proposal)
         self.faults.passing("after open")
         return opened
+
+    async def update(self, number: int, proposal: Proposal) -> PullRequest:
+        """A point after."""
+        updated = await self.inner.update(number, proposal)
+        self.faults.passing("after update")
+        return updated
+
+    async def comment(self, number: int, marker: str, text: str) -> None:
+        """A point before and after."""
+        self.faults.passing("before comment")
+        await self.inner.comment(number, marker, text)
+        self.faults.passing("after comment")
+
+    async def remarks(self, number: int) -> list[Remark]:
+        """As they are."""
+        return await self.inner.remarks(number)
+
+    async def checks(self, number: int, commit: str) -> list[CheckResult]:
+        """As they are."""
+        return await self.inner.checks(number, commit)
+
+    async def close(self, number: int) -> None:
+        """As it is."""
+        await self.inner.close(number)
+
+    async def test(self) -> str:
+        """As it is."""
+        return await self.inner.test()
 
 
 def with_faults(platform: Platform, faults: Faults) -> Platform:
     """The same platform, its ports wrapped."""
     record = FaultyRecord(platform.record, faults)
 
-    def forge(reference: RepositoryRef) -> Forge:
-        return FaultyForge(platform.forge(reference), faults)
+    async def forge(reference: RepositoryRef) -> Forge:
+        return FaultyForge(await platform.forge(reference), faults)
 
     return replace(platform, record=record, sandboxes=FaultySandboxes(platform.sandboxes, faults), forge=forge)

@@ -47,6 +47,7 @@ class Fault:
     cut: int | None = None  # the real answer, broken off after so many bytes of its body
     after: bool = False  # it is carried out first: the answer alone is lost
     times: int = 1
+    skip: int = 0  # how many of the requests that match go through first
 
 
 @dataclass
@@ -118,6 +119,9 @@ class GitServer:
         self.requests.append(line)
         for fault in self.faults:
             if fault.times > 0 and fnmatch.fnmatchcase(line, fault.match):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 fault.times -= 1
                 return fault
         return None

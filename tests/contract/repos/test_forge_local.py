@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import pytest
 
 from pullwright.domain.delivery import Delivery, Stage
-from pullwright.domain.errors import ForgeError
+from pullwright.domain.errors import BranchTaken, ForgeError
 from pullwright.domain.task import PullRequest
 from pullwright.forge.base import Forge, Proposal
-from pullwright.forge.delivery import deliver
+from pullwright.forge.delivery import BEGIN, END, deliver
 from pullwright.forge.local import LocalForge
 from pullwright.repos.mirror import Repositories, Store
 
@@ -30,6 +29,8 @@ class Memory:
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     requests: dict[tuple[str, str], PullRequest] = field(default_factory=dict)
     said: dict[int, tuple[str, str]] = field(default_factory=dict)
+    comments: dict[tuple[int, str], str] = field(default_factory=dict)
+    closed: set[int] = field(default_factory=set)
 
     async def delivery(self, task_id: str) -> Delivery | None:
         return self.deliveries.get(task_id)
@@ -48,6 +49,16 @@ class Memory:
         self.requests[key] = pull_request.model_copy(update={"number": number})
         self.said[number] = (title, body)
         return self.requests[key]
+
+    async def local_pull_request_by_number(self, repository_key: str, number: int) -> tuple[PullRequest, str] | None:
+        found = [one for (key, _), one in self.requests.items() if key == repository_key and one.number == number]
+        return (found[0], "closed" if number in self.closed else "open") if found else None
+
+    async def close_local_pull_request(self, repository_key: str, number: int) -> None:
+        self.closed.add(number)
+
+    async def save_local_comment(self, repository_key: str, number: int, marker: str, text: str) -> None:
+        self.comments[number, marker] = text
 
 
 @dataclass
@@ -103,9 +114,9 @@ async def test_a_delivery_is_a_branch_and_a_record(place: Place) -> None:
     assert place.person.git("show", f"{BRANCH}:change") == b"one"
     place.person.git("fsck", "--strict", "--connectivity-only")
     assert place.person.rev("HEAD") == place.person.rev("main")
-    assert place.memory.deliveries["abc"].stage is Stage.OPENED
+    assert place.memory.deliveries["abc"].stage is Stage.POSTED
     assert place.memory.deliveries["abc"].attempt == "abc-1"
-    assert place.memory.said == {1: ("Title", "Body")}
+    assert place.memory.said == {1: ("Title", f"{BEGIN}\nBody\n{END}\n")}
 
 
 async def test_what_is_written_belongs_to_the_repositorys_owner(place: Place) -> None:
@@ -131,7 +142,7 @@ async def test_a_follow_up_moves_the_same_branch(place: Place) -> None:
     second = await deliver(place.memory, place.forge, place.store.path, later)
     assert (second.number, second.head, second.draft) == (first.number, later.commit, True)
     assert place.person.rev(BRANCH) == later.commit
-    assert place.memory.said == {1: ("Better", "Body")}
+    assert place.memory.said[1][0] == "Better"
 
 
 class Killed(Exception):
@@ -196,16 +207,30 @@ async def test_two_deliveries_at_once_make_one(place: Place) -> None:
     assert len(place.memory.requests) == 1
 
 
-async def test_somebody_elses_branch_is_left_as_it_is(place: Place) -> None:
+async def test_somebody_elses_branch_is_left_as_it_is_and_ours_gets_another_name(place: Place) -> None:
     place.person.git("branch", BRANCH, "v1")
-    with pytest.raises(ForgeError, match="left as it is"):
+    place.person.git("branch", f"{BRANCH}-2", "v1")
+    request = await deliver(place.memory, place.forge, place.store.path, place.proposal)
+    assert place.person.rev(BRANCH) == place.person.rev(f"{BRANCH}-2") == place.person.rev("v1")
+    assert request.branch == f"{BRANCH}-3"
+    assert place.person.rev(f"{BRANCH}-3") == place.proposal.commit
+    # A follow-up stays there, whatever has become free since.
+    place.person.git("branch", "-D", BRANCH)
+    later = await place.another("two")
+    assert (await deliver(place.memory, place.forge, place.store.path, later)).branch == f"{BRANCH}-3"
+    assert len(place.memory.requests) == 1
+
+
+async def test_where_no_name_is_free_the_change_stays_in_the_outbox(place: Place) -> None:
+    for number in range(1, 10):
+        place.person.git("branch", BRANCH if number == 1 else f"{BRANCH}-{number}", "v1")
+    with pytest.raises(BranchTaken, match="left as it is"):
         await deliver(place.memory, place.forge, place.store.path, place.proposal)
-    assert place.person.rev(BRANCH) == place.person.rev("v1")
     assert place.memory.requests == {}
     assert place.memory.deliveries["abc"].stage is Stage.PLANNED
-    place.person.git("branch", "-m", BRANCH, "mine")
+    place.person.git("branch", "-m", f"{BRANCH}-9", "mine")
     await deliver(place.memory, place.forge, place.store.path, place.proposal)
-    assert place.person.rev(BRANCH) == place.proposal.commit
+    assert place.person.rev(f"{BRANCH}-9") == place.proposal.commit
 
 
 async def test_what_a_person_put_onto_our_branch_is_left_as_it_is(place: Place) -> None:
@@ -314,37 +339,14 @@ async def test_a_repository_that_is_gone(place: Place, ground: Path) -> None:
 
 
 async def test_a_push_that_does_not_arrive_is_no_success(place: Place) -> None:
-    class Forgetful:
-        name = "local"
-
+    @dataclass
+    class Forgetful(LocalForge):
         async def push(self, store: Path, proposal: Proposal) -> None:
             return None
-
-        async def head(self, proposal: Proposal) -> str | None:
-            return await place.forge.head(proposal)
 
         async def open(self, proposal: Proposal) -> PullRequest:
             raise AssertionError("nothing is there to open a pull request for")
 
-    forge: Forge = Forgetful()
+    forge: Forge = Forgetful(place.memory, place.forge.repositories, place.forge.repository)
     with pytest.raises(ForgeError, match="stands at nothing"):
         await deliver(place.memory, forge, place.store.path, place.proposal)
-
-
-async def test_for_a_url_the_branch_stays_in_the_store(
-    mine: Person, at: At, repositories: Repositories, ground: Path
-) -> None:
-    ref = await repositories.locate("https://example.org/team/tool.git", ground)
-    source = await place_at(repositories, mine)
-    store = repositories.store(ref)
-    source.store.path.rename(store.path)
-    forge = LocalForge(source.memory, repositories, ref)
-    request = await deliver(source.memory, forge, store.path, source.proposal)
-    assert request.url == f"file://{store.path}#{BRANCH}"
-    assert forge.notice(source.proposal) is not None
-    (ground / "clone").mkdir()
-    clone = at(ground / "clone")
-    clone.git("init", "-q")
-    clone.git("fetch", "-q", str(store.path), BRANCH)
-    assert clone.rev("FETCH_HEAD") == source.proposal.commit
-    assert stat.S_IMODE(store.path.stat().st_mode) & stat.S_IRWXO == 0
