@@ -51,7 +51,7 @@ async def build(settings: Settings, env: Mapping[str, str] = os.environ) -> Asyn
     forges = Forges(record, repositories, access, settings.forges)
     indexes = Indexes.of(settings)
     models = Models(settings.model, settings.models)
-    egress = Proxy(Machine.found(os.environ, Path.home()))
+    egress = Proxy(Machine.found(os.environ, Path.home()), settings.home / "egress")
     sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
     navigation = Navigation(repositories, indexes)
     toolbox = Toolbox.standard((navigation.tool(),), introduce=navigation.introduce)

@@ -41,7 +41,7 @@ def a_repository(path: Path) -> Path:
 async def a_platform(home: Path, internet: LocalInternet, server: ModelServer) -> AsyncIterator[Platform]:
     variables = {"PULLWRIGHT_HOME": str(home), "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test"}
     async with build(Settings.from_environment(variables)) as platform:
-        egress = Proxy(Machine(certificates=internet.authority), internet.resolve)
+        egress = Proxy(Machine(certificates=internet.authority), home / "egress", internet.resolve)
         yield replace(platform, egress=egress)
         await egress.close()
 

@@ -1,5 +1,6 @@
 """The commands that decide what an environment may reach, as a person types them."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from pullwright.cli.main import main
+from pullwright.settings import Settings
+from pullwright.wiring import build
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -71,3 +74,34 @@ def test_a_shell_of_an_environment_says_what_it_may_not_reach(run: Run) -> None:
     status, out, err = run("env", "shell", "--repo", "repo", "--", "curl", "-sS", "http://other.example/")
     assert (status, "no rule allows it" in out) == (0, True)
     assert "refused: other.example:80, no rule allows it. pullwright env allow --repo" in err
+
+
+def test_a_credential_is_kept_encrypted_and_forgotten(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "of-great-value")
+    add = ("env", "credential", "add", "api.example.com")
+    kept = run(*add, "--header", "Authorization: Bearer {}", "--from-env", "API_KEY", "--json")
+    assert network(kept)["agent"]["allow"] == ["api.example.com"]
+    assert json.loads(kept[1])["credentials"] == [{"host": "api.example.com", "header": "Authorization"}]
+    assert run("env", "credential", "list")[1] == "api.example.com  Authorization\n"
+    home = tmp_path / "home"
+    assert (home / "secrets.key").stat().st_mode & 0o777 == 0o600
+    assert not [path for path in home.rglob("*") if path.is_file() and b"of-great-value" in path.read_bytes()]
+
+    async def value() -> str | None:
+        async with build(Settings(home=home)) as platform:
+            reference = await platform.repositories.locate("repo", tmp_path)
+            return await platform.record.secret(reference.key, "credential api.example.com authorization")
+
+    assert asyncio.run(value()) == "Bearer of-great-value"
+    assert run("env", "credential", "remove", "api.example.com")[0] == 0
+    assert asyncio.run(value()) is None
+    for wrong in (
+        (*add[:3], "*.example.com", "--header", "A: {}", "--from-env", "API_KEY"),
+        (*add, "--header", "A: b", "--from-env", "API_KEY"),
+        (*add, "--header", "A b: {}", "--from-env", "API_KEY"),
+        (*add, "--header", "A", "--from-env", "NOT_SET"),
+        ("env", "credential", "remove", "other.example.com"),
+    ):
+        assert run(*wrong)[0] == 2

@@ -8,6 +8,7 @@
 - `internet.py`: `env internet|allow|deny|learn`.
 - `feedback.py`: `task deliver`.
 - `forge.py`: `forge add|list|test|remove`.
+- `credential.py`: `env credential add|list|remove`.
 - `env.py`: `env list|show|prepare|shell`.
 - `code.py`: `code map|find|refs|tests`.
 - `model.py`: `model add|list|test|remove`.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from pullwright.cli.credential import app as credential
 from pullwright.cli.internet import allow, deny, internet, learn, policy_lines
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ app.command(internet, sort_key=4)
 app.command(allow, sort_key=5)
 app.command(deny, sort_key=6)
 app.command(learn, sort_key=7)
+app.command(credential)
 
 _SHELL = ("sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh")
 

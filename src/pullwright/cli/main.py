@@ -44,7 +44,7 @@ _COMMANDS = (
     (
         "env:app",
         "env",
-        "The environments that tasks work in: list, show, prepare, shell, internet, allow, deny, learn.",
+        "The environments that tasks work in: list, show, prepare, shell, internet, allow, deny, learn, credential.",
     ),
     ("forge:app", "forge", "The forges that pull requests go to: add, list, test, remove."),
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),

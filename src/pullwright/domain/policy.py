@@ -6,7 +6,9 @@ It is kept in the platform's own record, never read from a branch: no branch can
 from collections.abc import Iterable
 from enum import StrEnum
 
-from pullwright.domain.network import WEB_PORTS, Internet, NetworkPolicy, Reach, canonical, expand
+from pydantic import Field
+
+from pullwright.domain.network import WEB_PORTS, Internet, NetworkPolicy, Reach, RuleText, canonical, expand
 from pullwright.domain.presets import PRESETS
 from pullwright.domain.transcript import EgressDecided
 from pullwright.domain.value import Value
@@ -19,10 +21,23 @@ class Phase(StrEnum):
     AGENT = "agent"  # an engine works, or a change is verified
 
 
+class Credential(Value):
+    """A header that is put into each request for a host, outside the sandbox. Its value is a secret of the record."""
+
+    host: RuleText
+    header: str = Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+    @property
+    def secret(self) -> str:
+        """The name that its value is kept under."""
+        return f"credential {self.host} {self.header.lower()}"
+
+
 class EnvironmentPolicy(Value):
     """The decisions about one repository."""
 
     network: NetworkPolicy = NetworkPolicy()
+    credentials: tuple[Credential, ...] = ()
 
     def reach(self, phase: Phase) -> Reach:
         """What a phase may reach."""
@@ -54,6 +69,17 @@ class EnvironmentPolicy(Value):
             deny=tuple(dict.fromkeys((*old.deny, *denied))),
         )
         return self.with_reach(phase, reach)
+
+    def attach(self, credential: Credential) -> "EnvironmentPolicy":
+        """Put a header into the requests for a host, which engines may then reach."""
+        others = tuple(one for one in self.credentials if one.secret != credential.secret)
+        allowed = self.allow(Phase.AGENT, [credential.host])
+        return allowed.model_copy(update={"credentials": (*others, credential)})
+
+    def detach(self, host: str) -> "EnvironmentPolicy":
+        """Put nothing more into the requests for a host, which may still be reached."""
+        rule = canonical(host)
+        return self.model_copy(update={"credentials": tuple(one for one in self.credentials if one.host != rule)})
 
     def set_internet(self, phase: Phase, internet: Internet) -> "EnvironmentPolicy":
         """Off, what the rules name, or on; the rules stay."""

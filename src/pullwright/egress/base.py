@@ -5,13 +5,26 @@ agents and whatever else runs inside go through the same door and are told of it
 """
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pullwright.domain.network import Reach
 from pullwright.domain.transcript import EgressDecided
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A header that is put into each request for a host, over TLS only, so that nobody inside has to know it."""
+
+    host: str  # a rule
+    header: str
+    value: str = field(repr=False)
+
+
+async def _nothing() -> Sequence[Attachment]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,7 @@ class Pass:
     reach: Callable[[], Awaitable[Reach]]  # asked anew every few seconds, so that a person can allow a host meanwhile
     tell: Callable[[EgressDecided], Awaitable[None]]  # where decisions are written down
     remedy: Callable[[str], str]  # the command that would allow a rule
+    attachments: Callable[[], Awaitable[Sequence[Attachment]]] = _nothing  # asked anew as well
     setup: bool = False  # whether this machine's mirrors of package registries may be used whatever the rules say
 
 

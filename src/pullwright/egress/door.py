@@ -6,14 +6,18 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from pullwright.domain.network import Reach, Verdict, address_of, decide, host_name
-from pullwright.egress.base import Pass
+from pullwright.domain.network import Reach, Verdict, address_of, decide, host_name, parse_rule
+from pullwright.egress.base import Attachment, Pass
 from pullwright.egress.dial import Dialled, Dialler, Refused, Unreachable
 from pullwright.egress.exchange import Exchange, Origin, Target, refusal
+from pullwright.egress.inspection import Opened, Visitor
 from pullwright.egress.journal import Journal
 from pullwright.egress.stream import join, peek
 from pullwright.egress.tunnel import UNRECOGNISED_NAME, judge, look
+
+T = TypeVar("T")
 
 PORT = 61080  # above the ports that kernels choose by themselves
 _HEAD = 64 * 1024
@@ -21,6 +25,8 @@ _HEAD_SECONDS = 30.0
 _FRESH_SECONDS = 2.0  # so old may a policy be; before a refusal it is asked for anew
 _CONNECTIONS = 128  # at once, of one sandbox; the next ones wait
 _CROWDED_SECONDS = 0.1
+_NOT_SEEN = "its TLS would have to be looked into, which this sandbox began without; one that starts now begins with it"
+_NO_METHOD = "only some HTTP methods are allowed there, and this is no HTTP"
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Kit:
 
     variables: Mapping[str, str]
     files: Mapping[str, Path] = field(default_factory=dict)
+    inspected: Opened | None = None  # None: nobody can look into its TLS
 
 
 class ProxyDoor:
@@ -40,12 +47,15 @@ class ProxyDoor:
         self,
         request: Pass,
         reach: Callable[[], Awaitable[Reach]],
+        attachments: Callable[[], Awaitable[Sequence[Attachment]]],
         dialler: Dialler,
         kit: Kit,
         closed: Callable[[], None],
     ) -> None:
         self.variables, self.files = kit.variables, kit.files
+        self._inspected = kit.inspected
         self._reach = _Fresh(reach)
+        self._attachments = _Fresh(attachments)
         self._dialler = dialler
         self._closed = closed
         self._journal = Journal(request.tell, request.remedy)
@@ -72,6 +82,8 @@ class ProxyDoor:
         if listener:
             listener.close()
         await self._journal.close()
+        if self._inspected:
+            await self._inspected.close()
         self._closed()
 
     async def _accept(self, listener: socket.socket) -> None:
@@ -126,6 +138,21 @@ class ProxyDoor:
         """What holds at present."""
         return await self._reach.now()
 
+    async def attached(self, target: Target) -> Sequence[tuple[str, str]]:
+        """What is put into each request for a host, over TLS."""
+        found = await self._attachments.now()
+        return [(one.header, one.value) for one in found if parse_rule(one.host).covers(target.host, target.port)]
+
+    @property
+    def sees(self) -> bool:
+        """Whether TLS can be looked into: the sandbox was given an authority to trust when it began."""
+        return self._inspected is not None
+
+    async def inspect(self, visitor: Visitor) -> None:
+        """Have TLS looked into."""
+        if self._inspected is not None:
+            await self._inspected.carry(visitor)
+
     async def note(self, target: Target, method: str, verdict: Verdict, port: int) -> None:
         """Write a decision down."""
         who = self._who
@@ -169,7 +196,12 @@ class Visit:
     async def _carry(self, target: Target, verdict: Verdict, reach: Reach, origin: socket.socket) -> None:
         client = self._client
         carried, server_name = await look(client, origin)
-        if against := judge(carried, server_name, target, reach):
+        against = judge(carried, server_name, target, reach)
+        headers = await self._door.attached(target) if carried == "tls" else ()
+        inspects = carried != "http" and (verdict.inspect or bool(headers))
+        if against is None and inspects and (carried != "tls" or not self._door.sees):
+            against = Verdict(allowed=False, reason=_NOT_SEEN if carried == "tls" else _NO_METHOD)
+        if against:
             await self._door.note(target, "CONNECT", against, self._port)
             if carried == "tls":
                 await asyncio.get_running_loop().sock_sendall(client, UNRECOGNISED_NAME)
@@ -179,9 +211,24 @@ class Visit:
             reader, writer = await asyncio.open_connection(sock=origin.dup())
             await self.requests(Origin(target, reader, writer))
             return
+        if carried == "tls" and inspects:
+            await self._door.inspect(self._visitor(target, origin, headers))
+            return
         await self._door.note(target, "CONNECT", verdict, self._port)
         if carried != "nothing":
             await join(client, origin)
+
+    def _visitor(self, target: Target, origin: socket.socket, headers: Sequence[tuple[str, str]]) -> Visitor:
+        async def decided(method: str) -> Verdict:
+            verdict = await self.decide(target, method)
+            if verdict.allowed:
+                await self.passed(target, method, verdict)
+            return verdict
+
+        async def dial() -> Dialled:
+            return await self._door.dial(target, await self._door.current(), tls=True)
+
+        return Visitor(target, self._client, origin, headers, decided, dial)
 
     async def requests(self, origin: Origin | None = None) -> None:
         """Plain HTTP, request by request."""
@@ -214,23 +261,23 @@ class Visit:
         return ()
 
 
-class _Fresh:
-    """A policy that is asked for again when it has grown old."""
+class _Fresh(Generic[T]):
+    """What a person decides; asked for again when it has grown old."""
 
-    def __init__(self, ask: Callable[[], Awaitable[Reach]]) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
         self._ask = ask
-        self._reach: Reach | None = None
+        self._known: T | None = None
         self._at = 0.0
         self._asking = asyncio.Lock()
 
-    async def now(self, *, fresh: bool = False) -> Reach:
+    async def now(self, *, fresh: bool = False) -> T:
         """What holds at present; with `fresh`, as of a moment ago."""
         age = _FRESH_SECONDS / 4 if fresh else _FRESH_SECONDS
         async with self._asking:
             time = asyncio.get_running_loop().time()
-            if self._reach is None or time - self._at > age:
-                self._reach, self._at = await self._ask(), time
-            return self._reach
+            if self._known is None or time - self._at > age:
+                self._known, self._at = await self._ask(), time
+            return self._known
 
 
 async def _head(client: socket.socket) -> bytes:

@@ -94,7 +94,7 @@ class _Wire:
 
 
 class Exchange:
-    """The requests of one client's connection. With an `origin` all of them are for that one."""
+    """The requests of one client's connection. With an `origin` or a `fixed` target all of them are for that one."""
 
     def __init__(
         self,
@@ -103,12 +103,13 @@ class Exchange:
         guard: Guard,
         origin: Origin | None = None,
         *,
+        fixed: Target | None = None,
         usual_port: int = 80,
     ) -> None:
         self._client = _Wire(reader, writer, h11.SERVER)
         self._guard = guard
         self._usual_port = usual_port
-        self._fixed = origin.target if origin else None
+        self._fixed = fixed or (origin.target if origin else None)
         self._origin = origin
         self._upstream = _Wire(origin.reader, origin.writer, h11.CLIENT) if origin else None
 

@@ -1,12 +1,16 @@
 """Doors of this process, and what they share."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from pullwright.domain.network import Internet, Reach, canonical
-from pullwright.egress.base import Door, Pass
-from pullwright.egress.clients import certificate_variables, java_variables, proxy_variables
+from pullwright.egress.base import Attachment, Door, Pass
+from pullwright.egress.certificates import Bundles
+from pullwright.egress.clients import INSIDE, certificate_variables, java_variables, proxy_variables
 from pullwright.egress.dial import Dialler, Resolve, look_up
 from pullwright.egress.door import PORT, Kit, ProxyDoor
+from pullwright.egress.inspection import Inspection
 from pullwright.egress.machine import Machine
 
 REGISTRIES = canonical("preset:package-registries")
@@ -14,11 +18,13 @@ _SHOWN = ("/etc/ssl/certs/", "/etc/pki/", "/usr/")  # what of this machine a san
 
 
 class Proxy:
-    """The egress of this process."""
+    """The egress of this process. `folder` holds what sandboxes are shown of it."""
 
-    def __init__(self, machine: Machine, resolve: Resolve = look_up) -> None:
+    def __init__(self, machine: Machine, folder: Path, resolve: Resolve = look_up) -> None:
         self._machine = machine
         self._dialler = Dialler(machine, resolve)
+        self._bundles = Bundles(folder)
+        self._inspection = Inspection(machine.certificates)
         self._doors: set[ProxyDoor] = set()
 
     async def door(self, request: Pass) -> Door | None:
@@ -29,7 +35,18 @@ class Proxy:
         async def reach() -> Reach:
             return self._with_mirrors(await request.reach(), request)
 
-        door = ProxyDoor(request, reach, self._dialler, self._kit(), lambda: self._doors.discard(door))
+        async def attachments() -> Sequence[Attachment]:
+            return (*await request.attachments(), *self._logins(await request.reach(), request))
+
+        looks = (await reach()).has_methods or bool(await attachments())
+        kit = await self._kit(request.name, looks=looks)
+
+        def closed() -> None:
+            self._doors.discard(door)
+            if kit.inspected:
+                self._bundles.drop(dict(kit.files))
+
+        door = ProxyDoor(request, reach, attachments, self._dialler, kit, closed)
         self._doors.add(door)
         return door
 
@@ -37,22 +54,33 @@ class Proxy:
         """Close every door."""
         for door in list(self._doors):
             await door.close()
+        await self._inspection.close()
+
+    def _uses_mirrors(self, reach: Reach, request: Pass) -> bool:
+        return bool(self._machine.mirrors) and (request.setup or REGISTRIES in reach.allow)
 
     def _with_mirrors(self, reach: Reach, request: Pass) -> Reach:
         """This machine's mirrors stand in for the registries, wherever those may be used."""
-        if not self._machine.mirrors or not (request.setup or REGISTRIES in reach.allow):
+        if not self._uses_mirrors(reach, request):
             return reach
         return reach.model_copy(update={"inner": (*reach.inner, *self._machine.mirrors)})
 
-    def _kit(self) -> Kit:
-        variables = {**self._machine.variables, **proxy_variables(PORT), **java_variables(PORT, store=False)}
-        files: dict[str, Path] = {}
-        bundle = self._machine.certificates
-        if bundle and str(bundle).startswith(_SHOWN):
-            variables |= certificate_variables(str(bundle))
-        elif bundle:
-            from pullwright.egress.clients import INSIDE
+    def _logins(self, reach: Reach, request: Pass) -> Sequence[Attachment]:
+        """The logins of those mirrors."""
+        if not self._uses_mirrors(reach, request):
+            return ()
+        return [Attachment(place, "Authorization", value) for place, value in self._machine.logins.items()]
 
-            files[INSIDE] = bundle
-            variables |= certificate_variables(INSIDE)
-        return Kit(variables, files)
+    async def _kit(self, name: str, *, looks: bool) -> Kit:
+        variables = {**self._machine.variables, **proxy_variables(PORT), **java_variables(PORT, store=looks)}
+        bundle = self._machine.certificates
+        if looks:
+            opened = await self._inspection.open(name)
+            loop = asyncio.get_running_loop()
+            files = await loop.run_in_executor(None, self._bundles.make, bundle, opened.certificate)
+            return Kit(variables | certificate_variables(INSIDE), files, opened)
+        if bundle is None:
+            return Kit(variables)
+        if str(bundle).startswith(_SHOWN):
+            return Kit(variables | certificate_variables(str(bundle)))
+        return Kit(variables | certificate_variables(INSIDE), {INSIDE: bundle})

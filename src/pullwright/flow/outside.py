@@ -1,13 +1,13 @@
 """What a machine may reach, and where each decision about it is written down."""
 
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from pullwright.domain.network import Internet, Reach
 from pullwright.domain.policy import Phase
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EgressDecided, Progressed
-from pullwright.egress.base import Door, Pass
+from pullwright.egress.base import Attachment, Door, Pass
 from pullwright.flow.platform import Platform
 
 Tell = Callable[[Progressed | EgressDecided], Awaitable[None]]
@@ -27,10 +27,18 @@ async def open_door(
             return decided.model_copy(update={"internet": Internet.ON})
         return decided if phase is Phase.SETUP else decided.plus(request.allow)
 
+    async def attachments() -> Sequence[Attachment]:
+        if phase is Phase.SETUP:
+            return ()
+        key = request.repository.key
+        policy = await platform.record.policy(key)
+        values = [(one, await platform.record.secret(key, one.secret)) for one in policy.credentials]
+        return [Attachment(one.host, one.header, value) for one, value in values if value is not None]
+
     def remedy(rule: str) -> str:
         for_setup = " --phase setup" if phase is Phase.SETUP else ""
         where = shlex.quote(request.repository.location)
         return f"pullwright env allow --repo {where}{for_setup} {shlex.quote(rule)}"
 
-    wanted = Pass(name=name, reach=reach, tell=tell, remedy=remedy, setup=phase is Phase.SETUP)
+    wanted = Pass(name, reach, tell, remedy, attachments, setup=phase is Phase.SETUP)
     return await platform.egress.door(wanted)

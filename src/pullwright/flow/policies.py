@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pullwright.domain.errors import SetupFailed, UsageError
-from pullwright.domain.policy import EnvironmentPolicy, Phase, presets_for, smallest
+from pullwright.domain.network import canonical, parse_rule
+from pullwright.domain.policy import Credential, EnvironmentPolicy, Phase, presets_for, smallest
 from pullwright.domain.task import RepositoryRef
 from pullwright.domain.transcript import EgressDecided, Progressed
 from pullwright.domain.value import new_task_id
@@ -36,6 +39,48 @@ async def change_policy(
     """Decide anew about a repository; what is under way follows within seconds. Gives what holds now."""
     reference = await platform.repositories.locate(repository, cwd)
     return await platform.record.change_policy(reference.key, change)
+
+
+async def attach(
+    platform: Platform, repository: str, cwd: Path, host: str, header: str, value: str
+) -> EnvironmentPolicy:
+    """Put a header into the requests for a host; `header` is `NAME` or `NAME: TEXT` with `{}` for the value.
+
+    Raises:
+        UsageError: the host stands for several, or the header cannot be one.
+    """
+    name, colon, template = (part.strip() for part in header.partition(":"))
+    if colon and "{}" not in template:
+        raise UsageError(
+            "the header's text has no {} for the value; write 'Authorization: Bearer {}' or its name alone"
+        )
+    text = template.replace("{}", value) if colon else value
+    if not text.isprintable() or not text.isascii() or not text:
+        raise UsageError("the value has characters that no header may hold; is there a newline at its end?")
+    rule = parse_rule(host)
+    if rule.host.startswith("*.") or rule.methods or not rule.host:
+        raise UsageError(f"{host!r} is not one host: a header is attached to HOST or HOST:PORT")
+    try:
+        credential = Credential(host=rule.text, header=name)
+    except ValidationError as error:
+        raise UsageError(f"{name!r} is no name of a header") from error
+    reference = await platform.repositories.locate(repository, cwd)
+    await platform.record.save_secret(reference.key, credential.secret, text)
+    return await platform.record.change_policy(reference.key, lambda policy: policy.attach(credential))
+
+
+async def detach(platform: Platform, repository: str, cwd: Path, host: str) -> EnvironmentPolicy:
+    """Put nothing more into the requests for a host, and forget the value. Raises `UsageError`."""
+    reference = await platform.repositories.locate(repository, cwd)
+    rule = canonical(host)
+    before = await platform.record.policy(reference.key)
+    gone = [one for one in before.credentials if one.host == rule]
+    if not gone:
+        raise UsageError(f"no header is attached to {rule}; `pullwright env credential list` shows them")
+    policy = await platform.record.change_policy(reference.key, lambda policy: policy.detach(rule))
+    for one in gone:
+        await platform.record.drop_secret(reference.key, one.secret)
+    return policy
 
 
 async def learn(platform: Platform, order: Order, say: Say = lambda _: None) -> Learned:

@@ -25,6 +25,7 @@ from pullwright.store.schema import (
     FORGES,
     LOCAL_COMMENTS,
     LOCAL_PULL_REQUESTS,
+    SECRETS,
     TASKS,
 )
 
@@ -229,6 +230,25 @@ def save_policy(connection: Connection, repository: str, policy: EnvironmentPoli
     values = {"repository": repository, "policy": policy.model_dump(mode="json"), "changed": at}
     if connection.execute(update(table).where(table.c.repository == repository).values(values)).rowcount == 0:
         connection.execute(insert(table).values(values))
+
+
+def find_secret(connection: Connection, scope: str, name: str) -> str | None:
+    """A secret as it is kept: sealed."""
+    where = (SECRETS.c.scope == scope, SECRETS.c.name == name)
+    return connection.execute(select(SECRETS.c.sealed).where(*where)).scalar()
+
+
+def save_secret(connection: Connection, scope: str, name: str, sealed: str, at: datetime) -> None:
+    """Keep a sealed secret, in place of an older one of that name."""
+    where = (SECRETS.c.scope == scope, SECRETS.c.name == name)
+    values = {"scope": scope, "name": name, "sealed": sealed, "changed": at}
+    if connection.execute(update(SECRETS).where(*where).values(values)).rowcount == 0:
+        connection.execute(insert(SECRETS).values(values))
+
+
+def drop_secret(connection: Connection, scope: str, name: str) -> None:
+    """Forget a secret."""
+    connection.execute(delete(SECRETS).where(SECRETS.c.scope == scope, SECRETS.c.name == name))
 
 
 def find_delivery(connection: Connection, task: str) -> Delivery | None:

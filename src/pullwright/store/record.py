@@ -20,6 +20,7 @@ from pullwright.store.blobs import Blobs
 from pullwright.store.database import Database, answering
 from pullwright.store.log import Log
 from pullwright.store.queries import PreparedEnvironment, Underway
+from pullwright.store.vault import Vault
 
 _FOLLOW_SECONDS = 0.1
 
@@ -35,6 +36,7 @@ class Record:
         self.settings = settings
         self._database = database
         self._blobs = Blobs(settings.blobs)
+        self._vault = Vault(settings.home / "secrets.key")
 
     @classmethod
     async def open(cls, settings: Settings) -> "Record":
@@ -178,6 +180,20 @@ class Record:
             return policy
 
         return await self._database.write(changed)
+
+    async def secret(self, scope: str, name: str) -> str | None:
+        """A secret by its name; a scope is a repository's key. Raises `DataDirectoryError` where the key is lost."""
+        sealed = await self._database.read(queries.find_secret, scope, name)
+        return None if sealed is None else await self._database.off_loop(lambda: self._vault.open(sealed))
+
+    async def save_secret(self, scope: str, name: str, text: str) -> None:
+        """Keep a secret, encrypted, in place of an older one of that name."""
+        sealed = await self._database.off_loop(lambda: self._vault.seal(text))
+        await self._database.write(queries.save_secret, scope, name, sealed, now())
+
+    async def drop_secret(self, scope: str, name: str) -> None:
+        """Forget a secret."""
+        await self._database.write(queries.drop_secret, scope, name)
 
     async def delivery(self, task_id: str) -> Delivery | None:
         """The task's entry in the outbox."""

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0005"
+HEAD = "0006"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -136,6 +136,15 @@ ENVIRONMENT_POLICIES = Table(
     METADATA,
     Column("repository", Text, primary_key=True),
     Column("policy", Json, nullable=False),
+    Column("changed", Moment, nullable=False),
+)
+
+SECRETS = Table(
+    "secrets",
+    METADATA,
+    Column("scope", Text, primary_key=True),
+    Column("name", String(400), primary_key=True),
+    Column("sealed", Text, nullable=False),
     Column("changed", Moment, nullable=False),
 )
 

@@ -1,7 +1,7 @@
 """Sandboxes with a door, a made-up internet on the loopback, and what was decided."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 
 from pullwright.domain.network import Internet, Reach
 from pullwright.domain.transcript import EgressDecided
-from pullwright.egress.base import Pass
+from pullwright.egress.base import Attachment, Pass
 from pullwright.egress.machine import Machine
 from pullwright.egress.proxy import Proxy
 from pullwright.sandbox.base import ExecRequest, ExecResult, Sandbox, SandboxSpec
@@ -56,7 +56,7 @@ async def machine(internet: LocalInternet) -> Machine:
 
 @pytest.fixture
 async def proxy(machine: Machine, internet: LocalInternet) -> AsyncIterator[Proxy]:
-    proxy = Proxy(machine, internet.resolve)
+    proxy = Proxy(machine, internet.folder / "egress", internet.resolve)
     yield proxy
     await proxy.close()
 
@@ -73,7 +73,13 @@ def start(proxy: Proxy, sandboxes: LocalSandboxes) -> Start:
     """Start a sandbox that may reach what these rules name, beside the loopback's addresses."""
     count = 0
 
-    async def begin(*allow: str, deny: tuple[str, ...] = (), on: bool = False, named: str = "127.0.0.1:*") -> Outside:
+    async def begin(
+        *allow: str,
+        deny: tuple[str, ...] = (),
+        on: bool = False,
+        named: str = "127.0.0.1:*",
+        attachments: Sequence[Attachment] = (),
+    ) -> Outside:
         nonlocal count
         count += 1
         internet = Internet.ON if on else Internet.ALLOW
@@ -89,7 +95,11 @@ def start(proxy: Proxy, sandboxes: LocalSandboxes) -> Start:
             outside.told.append(event)
 
         name = f"egress-{os.getpid()}-{count}"
-        door = await proxy.door(Pass(name, reach, tell, lambda rule: f"allow {rule}"))
+
+        async def attached() -> Sequence[Attachment]:
+            return attachments
+
+        door = await proxy.door(Pass(name, reach, tell, lambda rule: f"allow {rule}", attached))
         outside.sandbox = await sandboxes.start(SandboxSpec(name=name, door=door))
         return outside
 

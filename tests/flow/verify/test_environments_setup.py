@@ -56,7 +56,7 @@ async def set_up(
 ) -> tuple[ExecResult, ExecResult | None]:
     """Run the setup over the files, and the check on what it left behind, the network gone."""
     spec: dict[str, Any] = {"binds": (UV,), "variables": environment.variables}
-    proxy = Proxy(Machine.found(os.environ, Path.home()))
+    proxy = Proxy(Machine.found(os.environ, Path.home()), Path(f"/tmp/egress-{os.getpid()}"))
     told: list[EgressDecided] = []
 
     async def reach() -> Reach:

@@ -5,4 +5,5 @@
 - `0003_task_citations.py`: the places that an answer names.
 - `0004_policies.py`: what people have decided about repositories' environments.
 - `0005_forges.py`: forges, comments of the local one, and what a delivery carries besides.
+- `0006_secrets.py`: secrets, sealed.
 """
