@@ -12,6 +12,8 @@
 - `env.py`: `env list|show|prepare|shell`.
 - `code.py`: `code map|find|refs|tests`.
 - `model.py`: `model add|list|test|remove`.
+- `serve.py`: `serve`.
+- `token.py`: `token create|list|revoke`.
 - `doctor.py`: `doctor`.
 - `worker.py`: the worker that `--no-wait` leaves behind.
 - `house.py`: opens the record or the whole platform for one command.

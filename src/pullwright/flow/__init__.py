@@ -20,5 +20,6 @@
 - `forges.py`: how a person makes a forge known.
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.
+- `tokens.py`: tokens of the API: made, known again.
 - `worker.py`: who does the work: one process per data directory.
 """

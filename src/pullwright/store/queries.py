@@ -90,7 +90,11 @@ def find_attempt(connection: Connection, attempt_id: str) -> Attempt:
 def latest_tasks(connection: Connection, limit: int) -> list[Task]:
     """The newest tasks with their attempts, newest first."""
     newest = select(TASKS).order_by(TASKS.c.created.desc(), TASKS.c.id.desc()).limit(limit)
-    rows = connection.execute(newest).all()
+    return tasks_of(connection, connection.execute(newest).all())
+
+
+def tasks_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Task]:
+    """The tasks of these rows, with their attempts."""
     attempts = _attempts_of_tasks(connection, [row.id for row in rows])
     return [_task_of(row, attempts.get(row.id, [])) for row in rows]
 
@@ -161,8 +165,11 @@ def append_event(connection: Connection, log: str, event: Event, at: datetime) -
         raise UsageError(f"There is no task or attempt {log} to write about.")
     last = connection.execute(select(func.max(EVENTS.c.number)).where(EVENTS.c.log == log)).scalar()
     recorded = Recorded(log=log, number=(last or 0) + 1, at=at, event=event)
+    position = _next_position(connection)
     connection.execute(
-        insert(EVENTS).values(log=log, number=recorded.number, at=at, kind=event.kind, body=to_json(event))
+        insert(EVENTS).values(
+            log=log, number=recorded.number, at=at, kind=event.kind, body=to_json(event), position=position
+        )
     )
     if attempt is not None:
         _save_difference(connection, ATTEMPTS, attempt, attempt_after(attempt, recorded))
@@ -172,10 +179,25 @@ def append_event(connection: Connection, log: str, event: Event, at: datetime) -
     return recorded.number
 
 
+_POSITION_LOCK = 0x706F7369  # any number, the same everywhere: the key of Postgres's advisory lock
+
+
+def last_position(connection: Connection) -> int:
+    """The place of the newest event over all logs; 0 where there is none."""
+    return connection.execute(select(func.max(EVENTS.c.position))).scalar() or 0
+
+
+def _next_position(connection: Connection) -> int:
+    """The next place over all logs. Whoever reads up to one has seen all before it: writers take theirs in turn."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_POSITION_LOCK)))
+    return last_position(connection) + 1
+
+
 def events_of(connection: Connection, log: str, after: int) -> list[Recorded]:
     """The events of one log after a number, in order."""
     later = select(EVENTS).where(EVENTS.c.log == log, EVENTS.c.number > after).order_by(EVENTS.c.number)
-    return [_recorded_of(row) for row in connection.execute(later)]
+    return [recorded_of(row) for row in connection.execute(later)]
 
 
 def events_of_task(connection: Connection, task: str, seen: Mapping[str, int]) -> list[Recorded]:
@@ -364,7 +386,8 @@ def _attempt_of(row: Row[Any]) -> Attempt:
     return Attempt.model_validate(dict(row._mapping))
 
 
-def _recorded_of(row: Row[Any]) -> Recorded:
+def recorded_of(row: Row[Any]) -> Recorded:
+    """The event of a row."""
     return Recorded(log=row.log, number=row.number, at=row.at, event=from_json(row.body))
 
 

@@ -8,18 +8,21 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from pullwright.domain.access import Token
 from pullwright.domain.delivery import Delivery
+from pullwright.domain.errors import UsageError
 from pullwright.domain.forge import ForgeEntry
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.task import Attempt, PullRequest, Task
 from pullwright.domain.transcript import Event, Recorded
 from pullwright.domain.value import now
 from pullwright.settings import Settings
-from pullwright.store import queries
+from pullwright.store import queries, surface
 from pullwright.store.blobs import Blobs
 from pullwright.store.database import Database, answering
 from pullwright.store.log import Log
 from pullwright.store.queries import PreparedEnvironment, Underway
+from pullwright.store.surface import News, Submission, Wanted
 from pullwright.store.vault import Vault
 
 _FOLLOW_SECONDS = 0.1
@@ -120,6 +123,47 @@ class Record:
             yield batch
             if not batch:
                 await asyncio.sleep(interval)
+
+    async def last_position(self) -> int:
+        """The place of the newest event over all logs; 0 where there is none."""
+        return await self._database.read(queries.last_position)
+
+    async def news(self, after: int, limit: int = 1000) -> list[News]:
+        """What happened in all logs after a place, in order."""
+        return await self._database.read(surface.news_after, after, limit)
+
+    async def page(self, wanted: Wanted) -> list[Task]:
+        """The tasks that fit, newest first."""
+        return await self._database.read(surface.page_of_tasks, wanted)
+
+    async def add_token(self, token: Token, digest: str) -> None:
+        """Write a token down, by the digest of what its holder has."""
+        await self._database.write(surface.add_token, token, digest)
+
+    async def token(self, digest: str) -> Token | None:
+        """The token that has this digest and has not been revoked."""
+        return await self._database.read(surface.token_of, digest)
+
+    async def tokens(self) -> list[Token]:
+        """All tokens, newest first, revoked ones too."""
+        return await self._database.read(surface.tokens)
+
+    async def use_token(self, token: str) -> None:
+        """Remember that a token has just been used."""
+        await self._database.write(surface.use_token, token, now())
+
+    async def revoke_token(self, token: str) -> None:
+        """Make a token worthless. Raises `UsageError` where there is none."""
+        if not await self._database.write(surface.revoke_token, token, now()):
+            raise UsageError(f"There is no token {token} to revoke; `pullwright token list` shows them.")
+
+    async def submission(self, key: str, digest: str) -> Submission:
+        """What a client's key has handed in; a new key is taken now, for this order."""
+        return await self._database.write(surface.submission, key, digest)
+
+    async def keep_submission(self, key: str, task: str | None) -> None:
+        """Remember the task of a key; None gives the key back."""
+        await self._database.write(surface.keep_submission, key, task)
 
     async def log(self, log_id: str) -> Log:
         """One attempt's or task's log, as engines see it."""

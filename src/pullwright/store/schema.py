@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0006"
+HEAD = "0007"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -119,6 +119,8 @@ EVENTS = Table(
     Column("at", Moment, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("body", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),  # over all logs, in the order written
+    Index("events_by_position", "position", unique=True),
 )
 
 ENVIRONMENTS = Table(
@@ -165,6 +167,26 @@ DELIVERIES = Table(
     Column("receipt", Json),
     Column("number", Integer),
     Column("theirs", Boolean, nullable=False, server_default=text("false")),
+)
+
+TOKENS = Table(
+    "tokens",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("name", Json, nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the token; the token itself is not kept
+    Column("scope", String(8), nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("used", Moment),
+    Column("revoked", Moment),
+)
+
+SUBMISSIONS = Table(
+    "submissions",
+    METADATA,
+    Column("key", String(255), primary_key=True),  # what a client sent as Idempotency-Key
+    Column("digest", String(64), nullable=False),  # of the order that came with it
+    Column("task", String(64), ForeignKey("tasks.id")),
 )
 
 LOCAL_PULL_REQUESTS = Table(

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from pullwright.domain.access import Scope, Token, digest
 from pullwright.domain.change import Change, FileChange
 from pullwright.domain.delivery import Delivery, Stage
 from pullwright.domain.errors import IllegalMove, UsageError
@@ -34,6 +35,7 @@ from pullwright.domain.transcript import (
 from pullwright.domain.value import now
 from pullwright.settings import Settings
 from pullwright.store.record import Record
+from pullwright.store.surface import Wanted
 
 MakeTask = Callable[..., Task]
 MakeAttempt = Callable[..., Attempt]
@@ -317,3 +319,79 @@ async def test_a_log_keeps_long_output_whole(record: Record, make_task: MakeTask
     assert await log.load(binary) == b"\xff\0"
     assert await log.append(Noticed(text="kept")) == 1
     assert [recorded.event for recorded in await log.read()] == [Noticed(text="kept")]
+
+
+async def test_every_event_has_its_place_over_all_logs(
+    record: Record, make_task: MakeTask, make_attempt: MakeAttempt
+) -> None:
+    assert await record.last_position() == 0
+    task = await record.submit(make_task())
+    attempt = await record.add_attempt(make_attempt(task, 1))
+    other = await record.submit(make_task("otherone"))
+    for log in (task.id, attempt.id, other.id, attempt.id):
+        await record.append(log, Noticed(text=f"about {log}"))
+    news = await record.news(0)
+    assert [one.position for one in news] == [1, 2, 3, 4]
+    assert [(one.task, one.recorded.log) for one in news] == [
+        (task.id, task.id),
+        (task.id, attempt.id),
+        (other.id, other.id),
+        (task.id, attempt.id),
+    ]
+    assert [one.position for one in await record.news(2, limit=1)] == [3]
+    assert await record.last_position() == 4
+
+
+async def test_places_have_no_gap_that_is_filled_later(record: Record, make_task: MakeTask) -> None:
+    tasks = [await record.submit(make_task(f"task000{number}")) for number in range(4)]
+    seen: list[int] = []
+
+    async def write(task: Task) -> None:
+        for number in range(10):
+            await record.append(task.id, Noticed(text=str(number)))
+
+    async def read() -> None:
+        while len(seen) < 40:
+            seen.extend(one.position for one in await record.news(seen[-1] if seen else 0))
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(read(), *(write(task) for task in tasks))
+    assert seen == list(range(1, 41))
+
+
+async def test_a_token_is_known_by_its_digest_until_it_is_revoked(record: Record) -> None:
+    token = Token(id="abc", name="ci", scope=Scope.READ, created=now())
+    await record.add_token(token, digest("secret"))
+    assert await record.token(digest("secret")) == token
+    assert await record.token(digest("Secret")) is None
+    await record.use_token("abc")
+    assert [one.used is not None for one in await record.tokens()] == [True]
+    await record.revoke_token("abc")
+    assert await record.token(digest("secret")) is None
+    assert [one.revoked is not None for one in await record.tokens()] == [True]
+    with pytest.raises(UsageError, match="no token abc to revoke"):
+        await record.revoke_token("abc")
+
+
+async def test_a_clients_key_stands_for_one_order(record: Record, make_task: MakeTask) -> None:
+    first, second = await asyncio.gather(record.submission("key", "order"), record.submission("key", "order"))
+    assert sorted((first.fresh, second.fresh)) == [False, True]
+    await record.keep_submission("key", None)
+    assert (await record.submission("key", "order")).fresh
+    task = await record.submit(make_task())
+    await record.keep_submission("key", task.id)
+    known = await record.submission("key", "other")
+    assert (known.digest, known.task, known.fresh) == ("order", task.id, False)
+
+
+async def test_tasks_are_found_by_state_and_words_page_by_page(record: Record, make_task: MakeTask) -> None:
+    tasks = [
+        await record.submit(make_task(f"task000{number}", prompt=f'number {number} "50%_" \\ é')) for number in range(3)
+    ]
+    await record.append(tasks[1].id, Moved(state=State.PREPARING))
+    newest = await record.page(Wanted(limit=2))
+    rest = await record.page(Wanted(limit=2, before=(newest[-1].created, newest[-1].id)))
+    assert [task.id for task in (*newest, *rest)] == [task.id for task in reversed(tasks)]
+    assert [task.id for task in await record.page(Wanted(states=(State.PREPARING,)))] == [tasks[1].id]
+    assert [task.id for task in await record.page(Wanted(words='NUMBER 2 "50%_" \\ é'))] == [tasks[2].id]
+    assert await record.page(Wanted(words="50__")) == []

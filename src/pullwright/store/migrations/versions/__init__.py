@@ -6,4 +6,5 @@
 - `0004_policies.py`: what people have decided about repositories' environments.
 - `0005_forges.py`: forges, comments of the local one, and what a delivery carries besides.
 - `0006_secrets.py`: secrets, sealed.
+- `0007_surface.py`: every event's place over all logs; tokens; keys of clients.
 """

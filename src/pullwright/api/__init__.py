@@ -1,0 +1,12 @@
+"""The platform over HTTP: `/api/v1`, described by its own OpenAPI document.
+
+- `app.py`: the application: routes, errors, what surrounds every request.
+- `access.py`: who asks, and the one place that says which route takes what.
+- `problems.py`: errors as RFC 9457 problem details.
+- `orders.py`: what clients send.
+- `tasks.py`: tasks: hand in, list, look, steer, patches.
+- `attempts.py`: attempts: logs, long outputs by byte range.
+- `streams.py`: what happens, as server-sent events.
+- `feed.py`: one look at the record for everybody who listens.
+- `house.py`: the platform itself: health, doctor, environments, tokens, signing in.
+"""

@@ -1,0 +1,115 @@
+"""Attempts: logs, long outputs by byte range."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import PlainTextResponse, Response
+from pydantic import BaseModel, Field
+
+from pullwright.api.access import House, Reader
+from pullwright.api.problems import Refused, not_found, problems
+from pullwright.domain.task import Attempt
+from pullwright.domain.transcript import Output, Recorded
+
+router = APIRouter(tags=["attempts"])
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class LogPage(BaseModel):
+    """A part of a log, in order."""
+
+    items: list[Recorded]
+    next: int | None = Field(description="What `after` takes to get what follows; null where there is no more yet.")
+
+
+@router.get("/attempts/{attempt}", responses=problems(401, 403, 404), summary="One attempt, as its log tells it")
+async def attempt(attempt: str, house: House, _: Reader) -> Attempt:
+    """With its receipt, each test's result on both sides included."""
+    return await house.record.attempt(attempt)
+
+
+@router.get("/attempts/{attempt}/log", responses=problems(401, 403, 404, 422), summary="An attempt's log, page by page")
+async def log(
+    attempt: str,
+    house: House,
+    _: Reader,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> LogPage:
+    """Long texts are there with head and tail; `/outputs/NUMBER` has the whole."""
+    await house.record.attempt(attempt)
+    events = await house.record.events(attempt, after)
+    more = len(events) > limit
+    return LogPage(items=events[:limit], next=events[limit - 1].number if more else None)
+
+
+@router.get("/tasks/{task}/log", responses=problems(401, 403, 404, 422), summary="A task's own log, page by page")
+async def task_log(
+    task: str,
+    house: House,
+    _: Reader,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> LogPage:
+    """Environment, comparison, delivery; its attempts have logs of their own."""
+    found = await house.record.task(task)
+    events = await house.record.events(found.id, after)
+    more = len(events) > limit
+    return LogPage(items=events[:limit], next=events[limit - 1].number if more else None)
+
+
+Bytes = Annotated[str | None, Header(alias="Range", max_length=100, description="`bytes=FIRST-LAST`; one range.")]
+
+
+@router.get(
+    "/attempts/{attempt}/outputs/{number}",
+    response_class=PlainTextResponse,
+    responses={
+        206: {"description": "The part that was asked for.", "content": {"text/plain": {}}},
+        **problems(401, 403, 404, 416),
+    },
+    summary="The whole of a long text of the log, or a part of it",
+)
+async def output(
+    attempt: str,
+    number: int,
+    house: House,
+    _: Reader,
+    field: Annotated[str | None, Query(max_length=40, description="Which one, where an event has several.")] = None,
+    part: Bytes = None,
+) -> Response:
+    """Of the event of that number: what a tool printed, what a model was asked or said, what a setup wrote."""
+    if not 0 < number < 2**31:
+        raise not_found(f"There is no event {number}.")
+    await house.record.attempt(attempt)
+    events = await house.record.events(attempt, number - 1)
+    if not events or events[0].number != number:
+        raise not_found(f"There is no event {number} in the log of {attempt}.")
+    held = {name: value for name, value in events[0].event if isinstance(value, Output)}
+    if not held or (field is not None and field not in held):
+        has = f"it has {', '.join(held)}" if held else "it has none"
+        raise not_found(f"Event {number} of {attempt} has no such text; {has}.")
+    kept = held[field] if field is not None else next(iter(held.values()))
+    return _partial(await (await house.record.log(attempt)).load(kept), part)
+
+
+def _partial(data: bytes, part: str | None) -> Response:
+    """All of it, or the range that was asked for (RFC 9110, section 14); other units and several ranges get all."""
+    headers = {
+        "accept-ranges": "bytes",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox",
+    }
+    match = _RANGE.fullmatch(part or "")
+    if match is None or match.groups() == ("", ""):
+        return Response(data, media_type="text/plain; charset=utf-8", headers=headers)
+    first, last = match.groups()
+    start = int(first) if first else max(len(data) - int(last), 0)
+    end = min(int(last), len(data) - 1) if first and last else len(data) - 1
+    if start > end:
+        whole = {"content-range": f"bytes */{len(data)}"}
+        raise Refused(416, "Out of range", f"The text has {len(data)} bytes.", whole)
+    headers["content-range"] = f"bytes {start}-{end}/{len(data)}"
+    return Response(data[start : end + 1], status_code=206, media_type="text/plain; charset=utf-8", headers=headers)

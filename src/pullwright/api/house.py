@@ -1,0 +1,156 @@
+"""The platform itself: health, doctor, environments, tokens, signing in."""
+
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from pullwright import __version__
+from pullwright.api.access import COOKIE, OWN_PAGES, Admin, House, Reader
+from pullwright.api.orders import RepositoryNamed, SignIn, TokenOrder
+from pullwright.api.problems import Refused, problems
+from pullwright.domain.access import Scope, Token
+from pullwright.domain.environment import Environment
+from pullwright.flow import desk
+from pullwright.flow.desk import Order
+from pullwright.flow.tokens import holder, issue
+
+router = APIRouter(tags=["house"])
+
+
+class Health(BaseModel):
+    """That the server is there."""
+
+    version: str
+
+
+class FindingView(BaseModel):
+    """One line of what the machine offers."""
+
+    subject: str
+    ok: bool
+    text: str
+    remedy: str
+
+
+class PreparedView(BaseModel):
+    """An environment whose layer exists."""
+
+    repository: str = Field(description="The repository's key.")
+    key: str
+    layer: str
+    prepared: datetime
+
+
+class SurveyView(BaseModel):
+    """A repository at a commit, and how it would become a machine."""
+
+    repository: str
+    commit: str
+    environment: Environment
+    notices: tuple[str, ...]
+
+
+class NewToken(BaseModel):
+    """A token that has just been made. `secret` is shown this once."""
+
+    token: Token
+    secret: str
+
+
+class Me(BaseModel):
+    """Who is asking."""
+
+    name: str
+    scope: Scope
+
+
+@router.get("/health", summary="Whether the server is there")
+async def health() -> Health:
+    """The only route that takes no token, besides signing in."""
+    return Health(version=__version__)
+
+
+@router.get("/me", responses=problems(401, 403), summary="Whose token this is")
+async def me(token: Reader) -> Me:
+    """Its name and what it allows."""
+    return Me(name=token.name, scope=token.scope)
+
+
+@router.post("/session", status_code=204, responses=problems(401, 403, 422), summary="Sign a browser in")
+async def sign_in(given: SignIn, request: Request, response: Response, house: House) -> None:
+    """The cookie holds the token where no script can read it, and goes to this server alone."""
+    if request.headers.get(OWN_PAGES) != "1":
+        raise Refused(403, "Not from our pages", f"Signing in carries `{OWN_PAGES}: 1`.")
+    if await holder(house.record, given.token) is None:
+        raise Refused(
+            401, "Not signed in", "That token is not known, or was revoked. `pullwright token create` makes one."
+        )
+    response.set_cookie(
+        COOKIE,
+        given.token,
+        max_age=90 * 24 * 3600,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+
+
+@router.delete("/session", status_code=204, responses=problems(401, 403), summary="Sign a browser out")
+async def sign_out(response: Response, _: Reader) -> None:
+    """The token itself stays good; revoke it to end it everywhere."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+@router.get("/doctor", responses=problems(401, 403), summary="What this machine offers, and what is missing")
+async def doctor(house: House, _: Admin) -> list[FindingView]:
+    """As `pullwright doctor` says it."""
+    return [
+        FindingView(subject=found.subject, ok=found.ok, text=found.text, remedy=found.remedy)
+        for found in await desk.findings(house)
+    ]
+
+
+@router.get("/environments", responses=problems(401, 403), summary="The environments that are ready")
+async def environments(house: House, _: Reader) -> list[PreparedView]:
+    """Newest first."""
+    return [
+        PreparedView(repository=one.repository, key=one.key, layer=one.layer, prepared=one.prepared)
+        for one in await house.record.environments()
+    ]
+
+
+@router.post(
+    "/environments/survey",
+    responses=problems(400, 401, 403, 404, 422, 502, 503),
+    summary="How a repository would become a machine",
+)
+async def survey(named: RepositoryNamed, house: House, _: Reader) -> SurveyView:
+    """What is detected at its base, with the reasons."""
+    surveyed = await desk.survey(house, Order(prompt="", repository=named.repository, cwd=Path("/"), base=named.base))
+    return SurveyView(
+        repository=surveyed.repository.location,
+        commit=surveyed.commit,
+        environment=surveyed.chosen.environment,
+        notices=surveyed.notices,
+    )
+
+
+@router.get("/tokens", responses=problems(401, 403), summary="All tokens, revoked ones too")
+async def tokens(house: House, _: Admin) -> list[Token]:
+    """Without what their holders have."""
+    return await house.record.tokens()
+
+
+@router.post("/tokens", status_code=201, responses=problems(401, 403, 422), summary="Make a token")
+async def create_token(order: TokenOrder, house: House, _: Admin) -> NewToken:
+    """What its holder needs is answered this once and kept nowhere."""
+    token, secret = await issue(house.record, order.name, order.scope)
+    return NewToken(token=token, secret=secret)
+
+
+@router.delete("/tokens/{token}", status_code=204, responses=problems(401, 403, 404), summary="Revoke a token")
+async def revoke_token(token: str, house: House, _: Admin) -> None:
+    """From the next request on it is worth nothing."""
+    await house.record.revoke_token(token)

@@ -1,0 +1,51 @@
+"""What clients send."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pullwright.domain.access import Scope
+from pullwright.domain.limits import AttemptLimits
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TaskOrder(_Sent):
+    """A task as it is handed in; what is left out is decided as `pullwright run` decides it."""
+
+    prompt: str = Field(min_length=1, max_length=200_000, description="What is to be done, or with `ask` the question.")
+    repository: str = Field(min_length=1, max_length=4096, description="A URL, or an absolute path on the server.")
+    base: str | None = Field(None, max_length=1024, description="Branch, tag or commit; the HEAD if not given.")
+    attempts: int = Field(1, ge=1, le=8)
+    engines: tuple[str, ...] = Field((), max_length=8, description="`native`, `repair` or `acp:NAME`.")
+    models: tuple[str, ...] = Field((), max_length=8, description="`PROVIDER:NAME`.")
+    setup: str | None = Field(None, max_length=100_000)
+    check: str | None = Field(None, max_length=100_000)
+    ask: bool = False
+    limits: AttemptLimits = AttemptLimits()
+
+
+class Words(_Sent):
+    """Something said to the engine."""
+
+    text: str = Field(min_length=1, max_length=200_000)
+
+
+class TokenOrder(_Sent):
+    """A token to be made."""
+
+    name: str = Field(min_length=1, max_length=200, description="Where it is going to be used.")
+    scope: Scope = Scope.WRITE
+
+
+class SignIn(_Sent):
+    """What a browser signs in with."""
+
+    token: str = Field(min_length=1, max_length=200)
+
+
+class RepositoryNamed(_Sent):
+    """A repository whose environment is asked after."""
+
+    repository: str = Field(min_length=1, max_length=4096)
+    base: str | None = Field(None, max_length=1024)

@@ -1,0 +1,164 @@
+"""What happens, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+`id` is what `Last-Event-ID` takes: the event's number in its log, or its place over all logs. Streams have no end of
+their own; a client that comes back with the last id it saw misses nothing and gets nothing twice.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from pullwright.api.access import House, Reader
+from pullwright.api.feed import Feed, Live
+from pullwright.api.problems import Refused, problems
+from pullwright.domain.transcript import Moved, Recorded
+from pullwright.store.record import Record
+from pullwright.store.surface import News
+
+QUIET_SECONDS = 15.0  # after that much silence a comment goes out, so that nobody in between hangs up
+_PAGE = 1000
+
+router = APIRouter(tags=["events"])
+
+
+class EventStream(StreamingResponse):
+    """A response whose type the OpenAPI document tells."""
+
+    media_type = "text/event-stream"
+
+
+LastEvent = Annotated[str | None, Header(alias="Last-Event-ID", description="The id of the last event that was seen.")]
+After = Annotated[int | None, Query(ge=0, le=2**62, description="The same, for clients that cannot send the header.")]
+
+
+@router.get(
+    "/attempts/{attempt}/events",
+    response_class=EventStream,
+    responses=problems(400, 401, 403, 404),
+    summary="What happens in one attempt, from its beginning or from what was seen",
+)
+async def attempt_events(
+    attempt: str, request: Request, house: House, _: Reader, last: LastEvent = None, after: After = None
+) -> EventStream:
+    """`recorded` events are the log, each with its number as id; `piece` events what is said or printed right now."""
+    seen = _seen(last, after) or 0
+    await house.record.attempt(attempt)
+    return EventStream(_of_log(house.record, _feed(request), attempt, seen))
+
+
+@router.get(
+    "/tasks/{task}/events",
+    response_class=EventStream,
+    responses=problems(400, 401, 403, 404),
+    summary="What happens to one task itself: its own log, without its attempts'",
+)
+async def task_events(
+    task: str, request: Request, house: House, _: Reader, last: LastEvent = None, after: After = None
+) -> EventStream:
+    """`recorded` events, each with its number as id."""
+    seen = _seen(last, after) or 0
+    found = await house.record.task(task)
+    return EventStream(_of_log(house.record, _feed(request), found.id, seen))
+
+
+@router.get(
+    "/events",
+    response_class=EventStream,
+    responses=problems(400, 401, 403),
+    summary="That something happened, anywhere, from now on or from what was seen",
+)
+async def all_events(
+    request: Request, house: House, _: Reader, last: LastEvent = None, after: After = None
+) -> EventStream:
+    """`happened` events: task, log, number, kind and, where it moved, the state. What happened is in the logs."""
+    return EventStream(_of_all(house.record, _feed(request), _seen(last, after)))
+
+
+def _feed(request: Request) -> Feed:
+    feed: Feed = request.app.state.feed
+    return feed
+
+
+def _seen(last: str | None, after: int | None) -> int | None:
+    if last is None:
+        return after
+    if not (last.isascii() and last.isdigit() and len(last) < 19):
+        raise Refused(400, "It cannot be meant so", "Last-Event-ID is the id of an event that this stream has sent.")
+    return int(last)
+
+
+async def _of_log(record: Record, feed: Feed, log: str, seen: int) -> AsyncIterator[bytes]:
+    async with feed.listening(log) as listener:
+        yield b": hello\n\n"
+        for recorded in await record.events(log, seen):
+            seen = recorded.number
+            yield _recorded(recorded)
+        async for news in _heard(listener.heard):
+            match news:
+                case None:
+                    yield b": quiet\n\n"
+                case Live(piece=piece):
+                    data = {"kind": piece.kind, "text": piece.text, "call": piece.call}
+                    yield _frame("piece", json.dumps(data))
+                case News(recorded=recorded) if recorded.number > seen:
+                    seen = recorded.number
+                    yield _recorded(recorded)
+                case _:
+                    pass
+
+
+async def _of_all(record: Record, feed: Feed, seen: int | None) -> AsyncIterator[bytes]:
+    async with feed.listening() as listener:
+        yield b": hello\n\n"
+        if seen is not None:
+            while page := await record.news(seen, _PAGE):
+                for news in page:
+                    seen = news.position
+                    yield _happened(news)
+        async for heard in _heard(listener.heard):
+            if heard is None:
+                yield b": quiet\n\n"
+            elif isinstance(heard, News) and heard.position > (seen or 0):
+                seen = heard.position
+                yield _happened(heard)
+
+
+async def _heard(queue: "asyncio.Queue[News | Live | None]") -> AsyncIterator[News | Live | None]:
+    """What comes, and None now and then where nothing does; ends where the listener is sent away."""
+    while True:
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                news = await queue.get()
+        except TimeoutError:
+            yield None
+            continue
+        if news is None:
+            return
+        yield news
+
+
+def _recorded(recorded: Recorded) -> bytes:
+    return _frame("recorded", recorded.model_dump_json(), recorded.number)
+
+
+def _happened(news: News) -> bytes:
+    recorded = news.recorded
+    state = recorded.event.state if isinstance(recorded.event, Moved) else None
+    data = {
+        "task": news.task,
+        "log": recorded.log,
+        "number": recorded.number,
+        "kind": recorded.event.kind,
+        "state": state,
+        "at": recorded.at.isoformat(),
+    }
+    return _frame("happened", json.dumps(data), news.position)
+
+
+def _frame(event: str, data: str, number: int | None = None) -> bytes:
+    identity = "" if number is None else f"id: {number}\n"
+    return f"{identity}event: {event}\ndata: {data}\n\n".encode("utf-8", "replace")

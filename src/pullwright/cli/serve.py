@@ -1,0 +1,104 @@
+"""`serve`: the API, and the work, until it is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from pullwright.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from pullwright.store.record import Record
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_TOKEN_FILE = "serve.token"  # noqa: S105 - a file's name
+
+
+def serve(*, host: str = "127.0.0.1", port: int = 8400, name: list[str] | None = None) -> int:
+    """Serve the API under /api/v1 and do the work of all tasks, until it is ended with Ctrl-C.
+
+    It prints a token: whoever has that may do everything. It is the same at the next start.
+
+    Args:
+        host: The address to listen on. Another than this machine's own lets others reach it: put TLS in front.
+        port: The port; 0 takes any that is free.
+        name: A name by which others reach the server, where it is not the address; may be given more than once.
+    """
+    if not 0 <= port < 65536:
+        raise UsageError(f"--port takes 0 to 65535, not {port}")
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"{host} port {port} cannot be listened on: {why}; --port 0 takes any that is free") from error
+    with listening:
+        return asyncio.run(_serve(listening, host, tuple(name or ())))
+
+
+async def _serve(listening: socket.socket, host: str, names: tuple[str, ...]) -> int:
+    import uvicorn
+
+    from pullwright.api.app import application
+    from pullwright.cli.house import opened_platform
+
+    async with opened_platform() as platform:
+        secret = await _token(platform.record)
+        app = application(platform, _hosts(host, names))
+        config = uvicorn.Config(
+            app, log_level="error", access_log=False, lifespan="on", timeout_graceful_shutdown=5, server_header=False
+        )
+        _announce(listening, host, secret)
+        await uvicorn.Server(config).serve(sockets=[listening])
+        worker: asyncio.Task[None] = app.state.worker
+        worker.result()  # what ended the work early is the command's error
+    return 0
+
+
+def _announce(listening: socket.socket, host: str, secret: str) -> None:
+    from pullwright.cli.screen import Screen
+    from pullwright.cli.story import Line
+
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/api/v1"
+    lines = [
+        Line(f"serving {address}", "good"),
+        Line(f"  token  {secret}"),
+        Line(f"  try    curl -H 'Authorization: Bearer {secret}' {address}/tasks"),
+    ]
+    if host not in _LOOPBACK:
+        lines.append(Line("others can reach this address; without TLS in front they can read the token", "warning"))
+    Screen().show(lines)
+
+
+def _hosts(host: str, names: tuple[str, ...]) -> frozenset[str]:
+    """By which names the server answers: loopback's, its address, and those that it was told."""
+    own = {f"[{host}]" if ":" in host else host}
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - told, not chosen
+        own |= {socket.gethostname().lower(), *_addresses()}
+    return frozenset({"127.0.0.1", "localhost", "[::1]", *own, *(name.lower() for name in names)})
+
+
+def _addresses() -> set[str]:
+    """This machine's own addresses, as far as its name tells them."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {f"[{entry[4][0]}]" if entry[0] is socket.AF_INET6 else str(entry[4][0]) for entry in found}
+
+
+async def _token(record: Record) -> str:
+    """The owner's own token, made at the first start and kept in the data directory for the owner alone."""
+    from pullwright.domain.access import Scope
+    from pullwright.flow.tokens import holder, issue
+
+    path = record.settings.home / _TOKEN_FILE
+    if path.is_file():
+        secret = path.read_text(encoding="ascii", errors="replace").strip()
+        if secret and await holder(record, secret) is not None:
+            return secret
+    _, secret = await issue(record, "serve", Scope.ADMIN)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(secret + "\n", encoding="ascii")
+    return secret

@@ -1,0 +1,268 @@
+"""Who may do what: every route of the application, so that a new one without a rule is found out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from pullwright.api.app import MAX_BODY, PREFIX, application
+from pullwright.domain.access import Scope
+from pullwright.domain.task import EngineChoice, RepositoryRef, State, Task, TaskRequest
+from pullwright.domain.transcript import Moved
+from pullwright.domain.value import now
+from pullwright.flow.platform import Platform
+from pullwright.flow.tokens import issue
+from pullwright.settings import Settings
+from pullwright.wiring import build
+
+OPEN = {("GET", f"{PREFIX}/health"), ("POST", f"{PREFIX}/session")}
+READ_POSTS = {("POST", f"{PREFIX}/environments/survey"), ("DELETE", f"{PREFIX}/session")}
+ADMINS = ("/tokens", "/tokens/{token}", "/doctor")
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    async with build(Settings.from_environment({"PULLWRIGHT_HOME": str(tmp_path / "home")})) as platform:
+        yield platform
+
+
+@pytest.fixture
+def app(platform: Platform) -> FastAPI:
+    return application(platform, frozenset({"127.0.0.1"}))
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1{PREFIX}") as client:
+        yield client
+
+
+async def bearer(platform: Platform, scope: Scope) -> dict[str, str]:
+    _, secret = await issue(platform.record, f"a {scope} token", scope)
+    return {"authorization": f"Bearer {secret}"}
+
+
+def make_task(number: int = 1) -> Task:
+    request = TaskRequest(
+        prompt=f'Task {number}: mend the "quoted" thing',
+        repository=RepositoryRef(location="/srv/tidy", key="tidy-1", name="tidy"),
+        base_commit="a" * 40,
+        attempts=(EngineChoice(engine="repair"),),
+    )
+    return Task(id=f"task{number:04d}", request=request, created=now())
+
+
+def routes(app: FastAPI) -> list[tuple[str, str]]:
+    return [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
+
+
+def needed(method: str, path: str) -> Scope:
+    if path.removeprefix(PREFIX) in ADMINS:
+        return Scope.ADMIN
+    return Scope.READ if method == "GET" or (method, path) in READ_POSTS else Scope.WRITE
+
+
+async def test_every_route_asks_who_is_there_and_what_the_token_allows(
+    app: FastAPI, platform: Platform, client: httpx.AsyncClient
+) -> None:
+    tokens = {scope: await bearer(platform, scope) for scope in Scope}
+    seen = 0
+    for method, path in routes(app):
+        if (method, path) in OPEN:
+            continue
+        url = f"http://127.0.0.1{path}".replace("{", "").replace("}", "")
+        if path.endswith("/number"):
+            url = url.replace("number", "1")
+        if path == f"{PREFIX}/events":  # a stream has no end: only that it is refused can be seen here
+            assert (await client.request(method, url)).status_code == 401
+            continue
+        assert (await client.request(method, url)).status_code == 401, (method, path)
+        wrong = await client.request(method, url, headers={"authorization": "Bearer pw_wrong"})
+        assert wrong.status_code == 401, (method, path)
+        assert wrong.headers["content-type"] == "application/problem+json"
+        for scope, headers in tokens.items():
+            status = (await client.request(method, url, headers=headers)).status_code
+            allowed = scope.includes(needed(method, path))
+            assert (status not in (401, 403)) is allowed, (method, path, scope, status)
+            assert status < 500, (method, path, scope, status)
+        seen += 1
+    assert seen > 12
+
+
+async def test_every_answer_of_a_route_is_described(app: FastAPI) -> None:
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            described = operation["responses"]
+            if (method.upper(), path) not in OPEN:
+                assert {"401", "403"} <= set(described), (method, path)
+            for status, response in described.items():
+                if status.startswith(("4", "5")):
+                    assert "application/problem+json" in response["content"], (method, path, status)
+
+
+async def test_a_revoked_token_is_worth_nothing(platform: Platform, client: httpx.AsyncClient) -> None:
+    admin = await bearer(platform, Scope.ADMIN)
+    made = (await client.post("/tokens", json={"name": "ci", "scope": "read"}, headers=admin)).json()
+    holder = {"authorization": f"Bearer {made['secret']}"}
+    assert (await client.get("/me", headers=holder)).json() == {"name": "ci", "scope": "read"}
+    listed = (await client.get("/tokens", headers=admin)).json()
+    assert made["secret"] not in str(listed)
+    assert next(one for one in listed if one["name"] == "ci")["used"] is not None
+    assert (await client.delete(f"/tokens/{made['token']['id']}", headers=admin)).status_code == 204
+    assert (await client.get("/me", headers=holder)).status_code == 401
+    assert (await client.delete(f"/tokens/{made['token']['id']}", headers=admin)).status_code == 404
+
+
+async def test_a_browser_changes_things_from_our_own_pages_only(platform: Platform, client: httpx.AsyncClient) -> None:
+    _, secret = await issue(platform.record, "browser", Scope.WRITE)
+    assert (await client.post("/session", json={"token": secret})).status_code == 403
+    ours = {"x-pullwright": "1"}
+    assert (await client.post("/session", json={"token": "pw_no"}, headers=ours)).status_code == 401
+    signed = await client.post("/session", json={"token": secret}, headers=ours)
+    assert signed.status_code == 204
+    cookie = signed.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert (await client.get("/me")).json()["name"] == "browser"
+    task = await platform.record.submit(make_task())
+    assert (await client.post(f"/tasks/{task.id}/cancel")).status_code == 403
+    assert (await client.post(f"/tasks/{task.id}/cancel", headers=ours)).status_code == 202
+    assert (await client.delete("/session", headers=ours)).status_code == 204
+    assert (await client.get("/me")).status_code == 401
+
+
+async def test_a_name_that_is_not_ours_is_answered_nothing(app: FastAPI) -> None:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://evil.example{PREFIX}") as client:
+        response = await client.get("/health")
+    assert response.status_code == 400
+    assert response.json()["title"] == "Unknown host"
+
+
+async def test_a_request_that_is_too_large_is_refused(platform: Platform, client: httpx.AsyncClient) -> None:
+    writer = await bearer(platform, Scope.WRITE)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"prompt":"'
+        for _ in range(3):
+            yield b"x" * (MAX_BODY // 2)
+
+    response = await client.post("/tasks", content=body(), headers=writer)
+    assert response.status_code == 413
+
+
+async def test_lists_come_in_pages_and_are_not_sent_twice(platform: Platform, client: httpx.AsyncClient) -> None:
+    reader = await bearer(platform, Scope.READ)
+    for number in range(5):
+        await platform.record.submit(make_task(number))
+    await platform.record.append("task0003", Moved(state=State.PREPARING))
+    first = (await client.get("/tasks", params={"limit": 2}, headers=reader)).json()
+    assert [task["id"] for task in first["items"]] == ["task0004", "task0003"]
+    second = (await client.get("/tasks", params={"limit": 2, "after": first["next"]}, headers=reader)).json()
+    last = (await client.get("/tasks", params={"limit": 2, "after": second["next"]}, headers=reader)).json()
+    assert [task["id"] for task in second["items"] + last["items"]] == ["task0002", "task0001", "task0000"]
+    assert last["next"] is None
+    assert (await client.get("/tasks", params={"after": "bm8="}, headers=reader)).status_code == 400
+    moving = (await client.get("/tasks", params={"state": "preparing"}, headers=reader)).json()
+    assert [task["id"] for task in moving["items"]] == ["task0003"]
+    words = (await client.get("/tasks", params={"words": '1: mend the "QUOTED"'}, headers=reader)).json()
+    assert [task["id"] for task in words["items"]] == ["task0001"]
+    answer = await client.get("/tasks/task0001", headers=reader)
+    again = await client.get("/tasks/task0001", headers=reader | {"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    await platform.record.append("task0001", Moved(state=State.PREPARING))
+    changed = await client.get("/tasks/task0001", headers=reader | {"if-none-match": answer.headers["etag"]})
+    assert changed.status_code == 200
+
+
+async def test_what_cannot_be_meant_is_explained(platform: Platform, client: httpx.AsyncClient, tmp_path: Path) -> None:
+    writer = await bearer(platform, Scope.WRITE)
+    unknown = await client.get("/tasks/zzzz", headers=writer)
+    assert unknown.status_code == 404
+    assert "There is no task zzzz" in unknown.json()["detail"]
+    relative = await client.post("/tasks", json={"prompt": "x", "repository": "tidy"}, headers=writer)
+    assert relative.status_code == 400
+    assert "absolute path" in relative.json()["detail"]
+    nowhere = await client.post("/tasks", json={"prompt": "x", "repository": str(tmp_path / "no")}, headers=writer)
+    assert nowhere.status_code == 400
+    extra = await client.post("/tasks", json={"prompt": "x", "repository": "/x", "internet": "on"}, headers=writer)
+    assert extra.status_code == 422
+    assert "internet" in extra.json()["detail"]
+
+
+async def test_an_order_that_failed_gives_its_key_back(
+    platform: Platform, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    writer = await bearer(platform, Scope.WRITE) | {"idempotency-key": "one"}
+    order = {"prompt": "x", "repository": str(tmp_path / "no")}
+    assert [(await client.post("/tasks", json=order, headers=writer)).status_code for _ in range(2)] == [400, 400]
+    taken = await platform.record.submission("two", "digest")
+    assert taken.fresh
+    running = await client.post("/tasks", json=order, headers=writer | {"idempotency-key": "two"})
+    assert running.status_code == 409
+
+
+async def test_streams_begin_where_the_client_left_off(platform: Platform, app: FastAPI) -> None:
+    # In the application itself: httpx's transport gives a response only once it has ended, and a stream does not.
+    task = await platform.record.submit(make_task())
+    for state in (State.PREPARING, State.RUNNING):
+        await platform.record.append(task.id, Moved(state=state))
+    headers = await bearer(platform, Scope.READ)
+    got = await _frames(app, f"{PREFIX}/tasks/{task.id}/events", headers | {"last-event-id": "1"}, 1)
+    assert [frame.splitlines()[0] for frame in got] == ["id: 2"]
+
+    async def later() -> None:
+        await asyncio.sleep(0.2)
+        await platform.record.append(task.id, Moved(state=State.VERIFYING))
+
+    writing = asyncio.create_task(later())
+    got = await _frames(app, f"{PREFIX}/events", headers | {"last-event-id": "1"}, 2)
+    await writing
+    assert [frame.splitlines()[0] for frame in got] == ["id: 2", "id: 3"]
+    assert '"state": "verifying"' in got[1]
+
+
+async def _frames(app: FastAPI, path: str, headers: dict[str, str], count: int) -> list[str]:
+    """The first frames of a stream that are no comments; then the client goes away."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1"), *((name.encode(), value.encode()) for name, value in headers.items())],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    text, enough = "", asyncio.Event()
+
+    def frames() -> list[str]:
+        return [frame for frame in text.split("\n\n")[:-1] if not frame.startswith(":")]
+
+    async def receive() -> dict[str, object]:
+        if not sent:
+            sent.append(True)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await enough.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        nonlocal text
+        if message["type"] == "http.response.body":
+            text += message["body"].decode()
+            if len(frames()) >= count:
+                enough.set()
+
+    sent: list[bool] = []
+    async with asyncio.timeout(30):
+        await app(scope, receive, send)
+    return frames()
