@@ -13,6 +13,7 @@ from pullwright.domain.task import RepositoryRef
 from pullwright.egress.machine import Machine
 from pullwright.egress.proxy import Proxy
 from pullwright.engines.base import Engine
+from pullwright.engines.git import GitEngine
 from pullwright.engines.native.engine import NativeEngine
 from pullwright.engines.native.tools.navigating import Navigation
 from pullwright.engines.native.tools.toolbox import Toolbox
@@ -59,6 +60,9 @@ async def build(settings: Settings, env: Mapping[str, str] = os.environ) -> Asyn
     async def repair(_: str | None) -> Engine:
         return RepairEngine()
 
+    async def git(_: str | None) -> Engine:
+        return GitEngine()
+
     async def native(model: str | None) -> Engine:
         return NativeEngine(await models.open(model), toolbox)
 
@@ -80,7 +84,7 @@ async def build(settings: Settings, env: Mapping[str, str] = os.environ) -> Asyn
             indexes=indexes,
             sandboxes=sandboxes,
             egress=egress,
-            engines={"repair": repair, "native": native},
+            engines={"repair": repair, "native": native, "git": git},
             forge=forges.of,
             default_model=models.default,
             check_model=check_model,

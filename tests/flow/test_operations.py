@@ -5,13 +5,14 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import State, Task
-from pullwright.flow import desk
+from pullwright.flow import desk, operations
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import idle, work
 from pullwright.settings import Settings
@@ -136,3 +137,226 @@ async def test_a_branch_may_be_named_and_is_not_given_twice(tmp_path: Path) -> N
         assert "Co-authored-by" not in git(repository, "log", "-1", "--format=%B", "mend/sums")
         with pytest.raises(UsageError, match="has a branch mend/sums already"):
             await handed_in(platform, repository, branch="mend/sums")
+
+
+def on_main(repository: Path, files: dict[str, str], message: str = "Meanwhile") -> str:
+    """A commit of a person's on main."""
+    git(repository, "checkout", "-q", "main")
+    committed(repository, files, message)
+    return git(repository, "rev-parse", "main")
+
+
+def on_branch(repository: Path, branch: str, files: dict[str, str], message: str = "A person's own") -> str:
+    """A commit of a person's on a delivered branch."""
+    git(repository, "checkout", "-q", branch)
+    committed(repository, files, message)
+    head = git(repository, "rev-parse", branch)
+    git(repository, "checkout", "-q", "main")
+    return head
+
+
+def branch_of(task: Task) -> str:
+    assert task.pull_request is not None
+    return task.pull_request.branch
+
+
+TWICE = SUMS.replace("return a + a", "return 2 * a")
+
+
+@pytest.mark.parametrize("how", ["merge", "rebase"])
+async def test_a_branch_is_brought_up_to_date_and_verified_again(tmp_path: Path, how: str) -> None:
+    repository = a_repository(tmp_path / "repository")
+    async with at_work(tmp_path) as platform:
+        task = await handed_in(platform, repository)
+        first = task.pull_request
+        assert first is not None
+        assert not (await operations.update(platform, task.id, how=how)).needed
+        tip = on_main(repository, {"sums.py": TWICE, "new.txt": "new\n"})
+        updated = await operations.update(platform, task.id, how=how)
+        assert updated.needed
+        task = await finished(platform, updated.task)
+        assert task.state is State.DONE, task.reason
+        assert task.pull_request is not None
+        assert (task.pull_request.number, task.pull_request.branch) == (first.number, first.branch)
+        receipts = [r.event for r in await platform.record.events(task.attempts[0].id) if r.event.kind == "verified"]
+        assert receipts[-1].receipt.checks[0].commit == tip
+        assert len(receipts) == 2
+        assert not (await operations.update(platform, task.id, how=how)).needed
+        assert task.attempts[0].usage.requests == 2, "no model was asked for it"
+    head = git(repository, "rev-parse", first.branch)
+    assert head == task.pull_request.head
+    assert git(repository, "show", f"{head}:sums.py") == TWICE.replace("a - b", "a + b").strip()
+    assert git(repository, "show", f"{head}:new.txt") == "new"
+    parents = git(repository, "show", "-s", "--format=%P", head).split()
+    assert parents == ([first.head, tip] if how == "merge" else [tip])
+    assert git(repository, "log", "-1", "--format=%s", head).startswith(
+        "Merge main at" if how == "merge" else "It adds"
+    )
+
+
+RESOLVE = (
+    '[[step]]\n[[step.call]]\ntool = "exec_command"\n'
+    "arguments = { cmd = \"cat sums.py; python3 - <<E\\nimport re\\nt=open('sums.py').read()\\n"
+    "t=re.sub('<<<<<<<[^>]*>>>>>>>[^\\\\\\\\n]*', '    return b + a', t)\\nopen('sums.py','w').write(t)\\nE\" }\n"
+    '[[step]]\n[[step.call]]\ntool = "finish"\narguments = { summary = "Both are met." }\n'
+)
+
+
+@pytest.mark.parametrize("how", ["merge", "rebase"])
+async def test_conflicts_are_the_engines_work(tmp_path: Path, how: str) -> None:
+    repository = a_repository(tmp_path / "repository")
+    async with at_work(tmp_path, FIX + RESOLVE) as platform:
+        task = await handed_in(platform, repository)
+        first = task.pull_request
+        assert first is not None
+        tip = on_main(repository, {"sums.py": SUMS.replace("a - b", "a  -  b")})
+        updated = await operations.update(platform, task.id, how=how)
+        assert "conflicts in sums.py" in updated.text
+        task = await finished(platform, updated.task)
+        assert task.state is State.DONE, task.reason
+        log = await platform.record.events(task.attempts[0].id)
+        said = [r.event for r in log if r.event.kind == "person-said"]
+        assert [event.by for event in said] == ["platform"]
+        assert "- sums.py" in said[0].text
+        returned = [r.event for r in log if r.event.kind == "tool-returned"]
+        assert "<<<<<<<" in returned[-2].output.text, "the engine found the markers in its workspace"
+    assert git(repository, "show", f"{first.branch}:sums.py") == SUMS.replace("a - b", "b + a").strip()
+    parents = git(repository, "show", "-s", "--format=%P", first.branch).split()
+    assert parents == ([first.head, tip] if how == "merge" else [tip])
+
+
+async def test_conflicts_that_stay_leave_what_was_delivered(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    shrug = '[[step]]\n[[step.call]]\ntool = "finish"\narguments = { summary = "Done, I think." }\n'
+    async with at_work(tmp_path, FIX + shrug + RESOLVE) as platform:
+        task = await handed_in(platform, repository)
+        first = task.pull_request
+        on_main(repository, {"sums.py": SUMS.replace("a - b", "a  -  b")})
+        task = await finished(platform, (await operations.update(platform, task.id)).task)
+        assert task.state is State.FAILED
+        assert "the conflicts in sums.py were not resolved" in (task.reason or "")
+        assert task.pull_request == first
+        assert git(repository, "rev-parse", branch_of(task)) == first.head if first else False
+        # Asked once more, it begins from what was delivered, not from the markers.
+        task = await finished(platform, (await operations.update(platform, task.id)).task)
+        assert task.state is State.DONE, task.reason
+    assert git(repository, "show", f"{branch_of(task)}:sums.py") == SUMS.replace("a - b", "b + a").strip()
+
+
+async def test_an_engine_that_cannot_resolve_conflicts_is_not_asked(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    git(repository, "branch", "v1")
+    async with at_work(tmp_path) as platform:
+        task = await handed_in(platform, repository)
+        (backport,) = await operations.backport(platform, task.id, ("v1",))
+        backport = await finished(platform, backport)
+        assert backport.state is State.DONE, backport.reason
+        git(repository, "checkout", "-q", "v1")
+        committed(repository, {"sums.py": SUMS.replace("a - b", "a  -  b")}, "Otherwise")
+        with pytest.raises(UsageError, match=r"conflicts in sums\.py, which git alone cannot resolve"):
+            await operations.update(platform, backport.id)
+        assert (await platform.record.task(backport.id)).state is State.DONE
+
+
+async def test_a_persons_commits_are_gone_on_from(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    more = edit("return a + a", "return 2 * a", "Twice, too.")
+    async with at_work(tmp_path, FIX + more) as platform:
+        task = await handed_in(platform, repository)
+        first = task.pull_request
+        assert first is not None
+        theirs = on_branch(repository, first.branch, {"notes.txt": "mine\n"})
+        await desk.message(platform, task.id, "And twice, please")
+        task = await finished(platform, await platform.record.task(task.id))
+        assert task.state is State.DONE, task.reason
+        assert branch_of(task) == first.branch
+        assert task.pull_request is not None
+        assert task.pull_request.number == first.number
+        # Theirs is below ours, and ours holds both.
+        assert git(repository, "rev-parse", f"{first.branch}^") == theirs
+        assert git(repository, "show", f"{first.branch}:notes.txt") == "mine"
+        assert git(repository, "show", f"{first.branch}:sums.py") == TWICE.replace("a - b", "a + b").strip()
+        # With nothing to do but take theirs up, theirs is the head, and it is what is verified.
+        again = on_branch(repository, first.branch, {"notes.txt": "more\n"})
+        task = await finished(platform, (await operations.update(platform, task.id)).task)
+        assert task.state is State.DONE, task.reason
+        assert task.pull_request is not None
+        assert task.pull_request.head == again == git(repository, "rev-parse", first.branch)
+        assert task.attempts[0].receipt is not None
+        assert task.attempts[0].receipt.checks[-1].commit != first.head
+        on_main(repository, {"other.txt": "o\n"})
+        with pytest.raises(UsageError, match="--merge"):
+            await operations.update(platform, task.id, how="rebase")
+
+
+async def test_a_change_is_reverted_by_git_alone(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    only = edit("return a + a", "return 2 * a", "Twice by two.")
+    async with at_work(tmp_path, only) as platform:
+        task = await handed_in(platform, repository)
+        with pytest.raises(UsageError, match="does not hold the change"):
+            await operations.revert(platform, task.id)
+        git(repository, "merge", "-q", "--squash", branch_of(task))
+        git(repository, "commit", "-q", "-m", "Squashed")
+        on_main(repository, {"new.txt": "new\n"})
+        back = await finished(platform, await operations.revert(platform, task.id))
+        assert back.id != task.id
+        assert back.attempts[0].engine == "git"
+        assert back.attempts[0].receipt is not None
+        assert back.pull_request is not None
+        assert back.pull_request.number == 2
+        branch = branch_of(back)
+        assert git(repository, "show", f"{branch}:sums.py") == SUMS.strip()
+        assert git(repository, "show", f"{branch}:new.txt") == "new"
+        assert git(repository, "log", "-1", "--format=%s", branch) == 'Revert "Twice by two"'
+        with pytest.raises(UsageError, match="does not read messages"):
+            await desk.message(platform, back.id, "more")
+
+
+async def test_a_change_is_carried_over_to_other_branches(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    git(repository, "branch", "v1")
+    git(repository, "checkout", "-q", "-b", "v2")
+    committed(repository, {"new.txt": "2\n"}, "Two")
+    on_main(repository, {"only-main.txt": "m\n"})
+    async with at_work(tmp_path) as platform:
+        task = await handed_in(platform, repository)
+        with pytest.raises(UsageError, match="no branch"):
+            await operations.backport(platform, task.id, ("v1", "v3"))
+        backports = await operations.backport(platform, task.id, ("v1", "v2"))
+        ended = [await finished(platform, one) for one in backports]
+        assert [one.state for one in ended] == [State.DONE, State.DONE], [one.reason for one in ended]
+        assert [one.attempts[0].receipt.verdict for one in ended if one.attempts[0].receipt] == ["fixed", "fixed"]
+        for one, branch in zip(ended, ("v1", "v2"), strict=True):
+            assert git(repository, "rev-parse", f"{branch_of(one)}^") == git(repository, "rev-parse", branch)
+            assert git(repository, "show", f"{branch_of(one)}:sums.py") == SUMS.replace("a - b", "a + b").strip()
+            assert git(repository, "log", "-1", "--format=%s", branch_of(one)) == f"[{branch}] It adds now"
+        git(repository, "checkout", "-q", "v1")
+        git(repository, "merge", "-q", branch_of(ended[0]))
+        with pytest.raises(UsageError, match="holds the change already"):
+            await operations.backport(platform, task.id, ("v1",))
+
+
+async def no_model() -> None:
+    """A machine that knows of no model."""
+
+
+async def test_a_revert_with_conflicts_needs_a_model(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    async with at_work(tmp_path) as platform:
+        task = await handed_in(platform, repository)
+    # A new task begins a new conversation.
+    async with at_work(tmp_path, RESOLVE.replace("b + a", "a - b")) as platform:
+        git(repository, "merge", "-q", branch_of(task))
+        on_main(repository, {"sums.py": SUMS.replace("a - b", "b + a")})
+        with pytest.raises(UsageError, match=r"conflicts in sums\.py, which git alone cannot resolve"):
+            await operations.revert(replace(platform, default_model=no_model), task.id)
+        back = await finished(platform, await operations.revert(platform, task.id, model="openai:scripted"))
+        assert back.attempts[0].engine == "native"
+        assert git(repository, "show", f"{branch_of(back)}:sums.py") == SUMS.strip()
+        assert git(repository, "log", "-1", "--format=%s", branch_of(back)) == 'Revert "It adds now"'
+        # It is what was asked for, and the receipt says plainly what it does to the tests.
+        assert back.pull_request is not None
+        assert back.pull_request.draft
+        assert back.attempts[0].receipt is not None
+        assert back.attempts[0].receipt.verdict == "regressed"

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from pullwright.cli.screen import Screen, answer, answer_json
 from pullwright.cli.story import Line, Story
 from pullwright.cli.summary import exit_status, summary
+from pullwright.cli.words import first_line
 from pullwright.cli.worker import leave_worker
 from pullwright.domain.contract import TaskView
 from pullwright.domain.errors import MachineError, UsageError
@@ -141,10 +142,45 @@ async def _worker(platform: Platform, screen: Screen) -> AsyncIterator[asyncio.T
     await job
 
 
-async def see_to_the_end(platform: Platform, task: Task, screen: Screen, *, cancels: bool, json: bool) -> int:
+async def see_task(
+    platform: Platform,
+    task: Task,
+    *,
+    json: bool,
+    background: bool = False,
+    cancels: bool = False,
+    news: bool = False,
+) -> int:
+    """Name a task, then follow it to its end, or leave it to a worker in the background."""
+    screen = Screen()
+    screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
+    if background:
+        return hand_over(platform.settings.home, task, json=json)
+    return await see_to_the_end(platform, task, screen, cancels=cancels, json=json, news=news)
+
+
+async def see_all(platform: Platform, tasks: Sequence[Task], *, json: bool, background: bool) -> int:
+    """Follow several tasks one after the other; gives the exit status of the first that is not ready."""
+    screen = Screen()
+    if background:
+        leave_worker(platform.settings.home)
+    ended: list[Task] = []
+    for task in tasks:
+        screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
+        ended.append(task if background else await see_through(platform, task, screen, cancels=True))
+        if not json:
+            answer(summary(ended[-1]))
+    if json:
+        answer_json([TaskView.of(task).model_dump(mode="json") for task in ended])
+    return 0 if background else next((status for task in ended if (status := exit_status(task))), 0)
+
+
+async def see_to_the_end(
+    platform: Platform, task: Task, screen: Screen, *, cancels: bool, json: bool, news: bool = False
+) -> int:
     """Follow a task, print what it came to, and give the exit status of that."""
     try:
-        task = await see_through(platform, task, screen, cancels=cancels)
+        task = await see_through(platform, task, screen, cancels=cancels, news=news)
     except (Left, MachineError) as ended:
         screen.show(
             [Line(f"task {task.id} is unfinished; `pullwright task watch {task.id}` goes on with it", "warning")]

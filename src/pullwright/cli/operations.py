@@ -1,4 +1,4 @@
-"""`task export`."""
+"""`task export|update|revert|backport`: what git can do with a change."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from pullwright.flow.platform import Platform
+
+Background = Annotated[bool, Parameter(name="--no-wait", negative=())]
 
 
 def export(
@@ -54,6 +56,113 @@ def export(
         else:
             answer([Line(f"{shown(str(output))}: {len(data):,} bytes")])
         return 0
+
+    return with_platform(perform)
+
+
+def update(
+    task_id: str,
+    /,
+    *,
+    merge: bool = False,
+    rebase: bool = False,
+    background: Background = False,
+    json: bool = False,
+) -> int:
+    """Bring a delivered change up to date with its base branch, and with what others added to its own branch.
+
+    Git does it; conflicts are handed to the engine. It is verified again and delivered to the same pull request. The
+    exit status is that of `run`.
+
+    Args:
+        task_id: The task.
+        merge: Merge the base branch into the change, which keeps every commit; the default.
+        rebase: Carry the change's commits over to where the base branch is now.
+        background: Do not follow; a worker in the background does it.
+        json: Print the task as JSON on standard output.
+    """
+    if merge and rebase:
+        raise UsageError("choose --merge or --rebase, not both")
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.follow import conclude, see_task
+        from pullwright.cli.screen import Screen
+        from pullwright.cli.story import Line
+        from pullwright.cli.summary import exit_status
+        from pullwright.cli.words import shown
+        from pullwright.flow import operations
+
+        screen = Screen()
+        with screen.moving():
+            how = "rebase" if rebase else "merge"
+            updated = await operations.update(platform, task_id, how=how, say=screen.step)
+        screen.show([Line(shown(updated.text), "plain" if updated.needed else "good")])
+        if not updated.needed:
+            conclude(updated.task, json=json)
+            return exit_status(updated.task)
+        return await see_task(platform, updated.task, background=background, json=json, news=True)
+
+    return with_platform(perform)
+
+
+def revert(
+    task_id: str,
+    /,
+    *,
+    base: str | None = None,
+    model: str | None = None,
+    background: Background = False,
+    json: bool = False,
+) -> int:
+    """Hand in a task that takes back what another delivered: by git, with a model's help where later changes conflict.
+
+    It is verified and delivered as a pull request of its own. The exit status is that of `run`.
+
+    Args:
+        task_id: The task whose change is to be taken back.
+        base: The branch to take it back on; the one it was made for if not given.
+        model: The model for conflicts, PROVIDER:NAME.
+        background: Do not follow; a worker in the background does it.
+        json: Print the new task as JSON on standard output.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.follow import see_task
+        from pullwright.flow import operations
+
+        task = await operations.revert(platform, task_id, base=base, model=model)
+        return await see_task(platform, task, background=background, json=json, cancels=True)
+
+    return with_platform(perform)
+
+
+def backport(
+    task_id: str,
+    /,
+    *,
+    onto: list[str] | None = None,
+    model: str | None = None,
+    background: Background = False,
+    json: bool = False,
+) -> int:
+    """Carry a delivered change over to other branches: a task, a verification and a pull request for each.
+
+    The exit status is that of `run`, of the first that did not come to a ready pull request.
+
+    Args:
+        task_id: The task whose change is to be carried over.
+        onto: A branch; may be given more than once.
+        model: The model for conflicts, PROVIDER:NAME.
+        background: Do not follow; a worker in the background does it.
+        json: Print the new tasks as a JSON array on standard output.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.follow import see_all
+        from pullwright.flow import operations
+
+        tasks = await operations.backport(platform, task_id, tuple(onto or ()), model=model)
+        return await see_all(platform, tasks, background=background, json=json)
 
     return with_platform(perform)
 

@@ -18,6 +18,7 @@ from pullwright.domain.transcript import (
     EngineNoted,
     EnvironmentChosen,
     EnvironmentPrepared,
+    Integrated,
     ModelSaid,
     Moved,
     Noticed,
@@ -119,8 +120,10 @@ class Story:
             case Started(base=base, sandbox=sandbox, fetched=fetched):
                 fresh = f", fetched {fetched.astimezone():%Y-%m-%d %H:%M}" if fetched else ""
                 return [Line(f"sandbox at {base[:12]}{fresh}: {first_line(sandbox, 160)}", "dim")]
-            case PersonSaid(text=text):
-                return [Line(f"you: {first_line(text)}", "head")]
+            case PersonSaid(text=text, by=by):
+                return [Line(f"{'you' if by == 'person' else by}: {first_line(text)}", "head")]
+            case Integrated(text=text, conflicts=conflicts):
+                return [Line(f"{shown(text)}: {f'conflicts in {names(conflicts)}' if conflicts else 'no conflicts'}")]
             case ModelSaid() as said:
                 return _model_said(said)
             case ToolCalled() as called:

@@ -190,7 +190,8 @@ def apply(
     return with_platform(perform)
 
 
-app.command("pullwright.cli.operations:export", sort_key=5)
+for _name in ("export", "update", "revert", "backport"):
+    app.command(f"pullwright.cli.operations:{_name}", name=_name, sort_key=5)
 
 
 @app.command(sort_key=6)
@@ -255,16 +256,9 @@ def retry(task_id: str, /, *, background: Background = False, json: bool = False
 
 async def see(platform: Platform, task: Task, *, json: bool, background: bool = False, cancels: bool = False) -> int:
     """Follow a task to its end, or leave it to a worker in the background."""
-    from pullwright.cli.follow import hand_over, see_to_the_end
-    from pullwright.cli.screen import Screen
-    from pullwright.cli.story import Line
-    from pullwright.cli.words import first_line
+    from pullwright.cli.follow import see_task
 
-    screen = Screen()
-    screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
-    if background:
-        return hand_over(platform.settings.home, task, json=json)
-    return await see_to_the_end(platform, task, screen, cancels=cancels, json=json)
+    return await see_task(platform, task, background=background, json=json, cancels=cancels)
 
 
 app.command("pullwright.cli.feedback:deliver", name="deliver", sort_key=9)

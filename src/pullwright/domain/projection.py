@@ -9,6 +9,7 @@ from pullwright.domain.transcript import (
     Compacted,
     Delivered,
     Forked,
+    Integrated,
     ModelSaid,
     Moved,
     Recorded,
@@ -39,6 +40,8 @@ def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:
             )
         case Started(base=base, fetched=fetched):
             return attempt.model_copy(update={"base": base, "fetched": fetched})
+        case Integrated(base=base, fetched=fetched):
+            return attempt.model_copy(update={"base": base, "fetched": fetched or attempt.fetched})
         case ModelSaid() as said:
             return attempt.model_copy(update={"usage": attempt.usage.plus(said.usage)})
         case Compacted() as compacted:

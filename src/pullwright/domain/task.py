@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -58,7 +59,7 @@ def check_move(old: State, new: State) -> None:
 class EngineChoice(Value):
     """Who makes an attempt."""
 
-    engine: str = Field(description="`native`, `repair` or `acp:NAME`.")
+    engine: str = Field(description="`native`, `repair`, `acp:NAME`, or `git` for what needs no engine.")
     model: str | None = Field(None, description="`PROVIDER:NAME`, for engines that ask a model.")
 
 
@@ -68,6 +69,15 @@ class RepositoryRef(Value):
     location: str = Field(description="An absolute path, or a URL.")
     key: str = Field(description="Names its bare store: a readable stem and a hash of the location.")
     name: str = Field(description="What a person calls it.")
+
+
+class Operation(Value):
+    """What git is to do by itself: the difference between two commits, done to the base."""
+
+    kind: Literal["revert", "backport"]
+    task: str = Field(description="The task whose change it is.")
+    old: str = Field(description="The commit that the difference starts from.")
+    new: str = Field(description="The commit that it leads to.")
 
 
 class TaskRequest(Value):
@@ -90,6 +100,7 @@ class TaskRequest(Value):
     sparse: tuple[str, ...] = Field((), description="The directories to lay out; empty: as the repository says.")
     limits: AttemptLimits = AttemptLimits()
     commits: CommitRules = CommitRules()
+    operation: Operation | None = Field(None, description="What git does before an engine is asked, if anything.")
 
 
 class Usage(Value):

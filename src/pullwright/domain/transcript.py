@@ -94,6 +94,7 @@ class PersonSaid(Value):
 
     kind: Literal["person-said"] = "person-said"
     text: str
+    by: Literal["person", "platform"] = Field("person", description="`platform`: what git could not do by itself.")
 
 
 class ModelAsked(Value):
@@ -283,6 +284,30 @@ class EgressDecided(Value):
     remedy: str | None = Field(None, description="Where it was refused: the command that would allow it.")
 
 
+class UpdateAsked(Value):
+    """Commits of others are to become part of the attempt's work before it goes on."""
+
+    kind: Literal["update-asked"] = "update-asked"
+    how: Literal["merge", "rebase"] = "merge"
+    base: str | None = Field(None, description="The commit that the base branch has come to; None: the base stays.")
+    theirs: str | None = Field(None, description="What a person has made of the delivered branch.")
+    fetched: datetime | None = None
+
+
+class Integrated(Value):
+    """A turn that git took: the work stands on other commits now, or is made of other commits' differences."""
+
+    kind: Literal["integrated"] = "integrated"
+    turn: int
+    how: Literal["merge", "rebase", "join", "revert", "backport"]
+    text: str = Field(description="What was integrated, in words.")
+    base: str = Field(description="The commit that the change is a difference from, from now on.")
+    parents: tuple[str, ...] = Field(description="What the next commit is made on.")
+    head: str | None = Field(None, description="The commit that stands if nothing more is changed.")
+    conflicts: tuple[str, ...] = Field((), description="Paths that were left with both sides between markers.")
+    fetched: datetime | None = Field(None, description="When the base was fetched, where it has moved.")
+
+
 class CancelRequested(Value):
     """A person wants the task to stop."""
 
@@ -328,6 +353,8 @@ Event = Annotated[
     | Chosen
     | Delivered
     | EgressDecided
+    | UpdateAsked
+    | Integrated
     | CancelRequested
     | PauseRequested
     | ResumeRequested,

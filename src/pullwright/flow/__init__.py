@@ -10,6 +10,8 @@
 - `contents.py`: what a checkout needs besides the repository's own store.
 - `leftovers.py`: what a checkpoint's tree cannot hold.
 - `checkouts.py`: checkouts of commits as stacks of layers, each from the nearest one.
+- `integration.py`: a turn that git takes by itself: updates, a person's commits, reverts, backports.
+- `operations.py`: where people ask for those.
 - `workspace.py`: machines at a commit: a fresh one, an attempt's own, its checkpoints.
 - `shift.py`: what one worker has at hand while it works.
 - `attempt.py`: one attempt: sandbox, turns, change, verification.

@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from pullwright.domain.course import Held, Status
-from pullwright.domain.errors import PullwrightError, SandboxLost
+from pullwright.domain.errors import PullwrightError, RepositoryError, SandboxLost
 from pullwright.domain.receipt import Receipt
 from pullwright.domain.task import Attempt, Mode, State, Task
 from pullwright.domain.transcript import ChangeTaken, Recorded, Started, TurnEnded, Verified
 from pullwright.domain.value import now
 from pullwright.engines.base import TurnOutcome, Work
-from pullwright.flow.ground import ground_of, hand_of
+from pullwright.flow.ground import ground_of, hand_of, on_ground
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.repos.change import take_change
+from pullwright.repos.merge import markers_left
 from pullwright.review.receipt import commit_message
 from pullwright.review.verify import Bench, verify
 from pullwright.sandbox.base import Sandbox
@@ -29,9 +30,11 @@ async def open_sandbox(shift: Shift, attempt_id: str) -> int:
     """The attempt has a machine of its own at the base commit or its last checkpoint; gives the next turn's number."""
     record = shift.platform.record
     attempt = await record.attempt(attempt_id)
-    task = await record.task(attempt.task)
     await shift.move_attempt(attempt_id, State.PREPARING)
     course = await (await shift.log(attempt_id)).course()
+    task = on_ground(await record.task(attempt.task), course.events)
+    if course.ended(attempt.turns + 1):
+        return attempt.turns + 1  # git has done it all: there is nothing for a machine to do
     warming = asyncio.create_task(_warm(shift, attempt))
     if course.held(now()) is None:
         await shift.workspaces.of(task, attempt, course.checkpoint(), shift.tell(attempt_id))
@@ -60,7 +63,7 @@ async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
     if course.held(now()):
         return "waiting"
     attempt = await record.attempt(attempt_id)
-    task = await record.task(attempt.task)
+    task = on_ground(await record.task(attempt.task), course.events)
     before = course.checkpoint(before=number)
     for chance in range(1, LOST_SANDBOXES + 1):
         sandbox = await shift.workspaces.of(task, attempt, before, shift.tell(attempt_id))
@@ -116,7 +119,7 @@ async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sand
     work = Work(
         request=request,
         attempt=attempt,
-        environment=await environment_of(platform, task.id),
+        environment=await environment_of(platform, task.id, attempt.id),
         sandbox=sandbox,
         log=log,
         deadline=asyncio.get_running_loop().time() + left,
@@ -138,15 +141,20 @@ async def take_the_change(shift: Shift, attempt_id: str) -> None:
     events = course.events
     store = shift.platform.repositories.store(task.request.repository)
     checkpoint = course.checkpoint()
-    base = task.request.base_commit
-    tree = checkpoint.tree if checkpoint else await store.tree(base)
+    ground = ground_of(events, task.request)
+    tree = checkpoint.tree if checkpoint else await store.tree(ground.base)
+    if left := await markers_left(store, tree, ground.conflicts):
+        raise RepositoryError(
+            f"the conflicts in {', '.join(left)} were not resolved; what was delivered before stays as it is"
+        )
     ended = [recorded.at for recorded in events if isinstance(recorded.event, TurnEnded)]
     change = await take_change(
         store,
-        base,
+        ground.base,
         tree,
         attempt_id,
-        onto=ground_of(events, task.request).onto,
+        parents=ground.parents,
+        stands=ground.head,
         hand=hand_of(shift.platform, task.request),
         message=commit_message(task.request, attempt),
         # The moment of the last turn, not of this step, so that a second call makes the same commit.
@@ -163,13 +171,15 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
     record = shift.platform.record
     attempt = await record.attempt(attempt_id)
     task = await record.task(attempt.task)
+    events = (await (await shift.log(attempt_id)).course()).events
     if attempt.head is None or _verified(await (await shift.log(attempt_id)).read()):
         return
+    task = on_ground(task, events)
     await shift.move_attempt(attempt_id, State.VERIFYING)
     siblings = [await record.attempt(other.id) for other in task.attempts]
     if all(other.state.final or other.state is State.VERIFYING for other in siblings):
         await shift.move_task(task.id, State.VERIFYING)
-    environment = await environment_of(shift.platform, task.id)
+    environment = await environment_of(shift.platform, task.id, attempt_id)
     counter = iter(range(1, 1000))
 
     @asynccontextmanager

@@ -4,14 +4,14 @@ What becomes of a task at each answer of a forge stands in docs/delivery.md.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from pullwright.domain.errors import ForgeError, ForgeUnavailable, RepositoryError, UsageError
 from pullwright.domain.task import Attempt, PullRequest, State, Task, TaskRequest
-from pullwright.domain.transcript import Delivered, Moved, Recorded
+from pullwright.domain.transcript import ChangeTaken, Delivered, Integrated, Moved, Recorded
 from pullwright.domain.value import now
-from pullwright.flow.ground import branch_of
+from pullwright.flow.ground import branch_of, on_ground
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.forge.base import Proposal
@@ -29,6 +29,10 @@ async def deliver_change(shift: Shift, task_id: str) -> None:
     platform, record = shift.platform, shift.platform.record
     task = await record.task(task_id)
     attempt = next(attempt for attempt in task.attempts if attempt.id == task.chosen)
+    events = (await (await shift.log(attempt.id)).course()).events
+    if not _taken_since(events):
+        return  # what git put together was not resolved: the branch stays as it is
+    task = on_ground(task, events)
     await shift.move_task(task_id, State.DELIVERING)
     await _notice_moved_base(shift, task)
     if attempt.head:
@@ -72,7 +76,7 @@ async def _proposal(shift: Shift, task: Task, attempt: Attempt) -> Proposal:
 async def _hand_back(shift: Shift, task: Task, head: str) -> None:
     """What Git LFS keeps of the change goes before the branch that points to it."""
     platform, request = shift.platform, task.request
-    if not (await environment_of(platform, task.id)).lfs:
+    if not (await environment_of(platform, task.id, task.chosen)).lfs:
         return
     repositories = platform.repositories
     store = repositories.store(request.repository)
@@ -129,6 +133,12 @@ async def _patiently(shift: Shift, task_id: str, step: Callable[[], Awaitable[Pu
             await shift.platform.record.append(task_id, Moved(state=State.WAITING, waiting_for=waiting_for))
             await asyncio.sleep(seconds)
             pause = min(pause * 2, LONGEST_WAIT)
+
+
+def _taken_since(events: Sequence[Recorded]) -> bool:
+    """Whether a change was taken since git last put other commits together with the work."""
+    kinds = [type(recorded.event) for recorded in events if isinstance(recorded.event, ChangeTaken | Integrated)]
+    return not kinds or kinds[-1] is ChangeTaken
 
 
 def _delivered(events: list[Recorded]) -> PullRequest | None:

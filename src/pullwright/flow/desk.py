@@ -195,8 +195,8 @@ async def message(platform: Platform, task_id: str, text: str) -> Task:
         to = [attempt for attempt in task.attempts if attempt.id == task.chosen] or list(task.attempts[:1])
     if not to:
         raise UsageError(f"task {task.id} has no attempt yet that could read a message; try again in a moment")
-    if any(attempt.engine == "repair" for attempt in to):
-        raise UsageError("the repair engine does not read messages; hand in a new task for a model instead")
+    if deaf := [attempt.engine for attempt in to if attempt.engine in ("repair", "git")]:
+        raise UsageError(f"the {deaf[0]} engine does not read messages; hand in a new task for a model instead")
     for attempt in to:
         await platform.record.append(attempt.id, PersonSaid(text=text))
         if attempt.state.final:

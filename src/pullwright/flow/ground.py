@@ -1,6 +1,6 @@
 """What an attempt's commits are made on, and in whose name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pullwright.domain.commits import CommitRules, FollowUps, branch_name, name_and_mail
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import Task, TaskRequest
-from pullwright.domain.transcript import Delivered, Recorded
+from pullwright.domain.transcript import Delivered, Integrated, Recorded, TurnEnded
 from pullwright.flow.platform import Platform
 from pullwright.repos.commits import Hand, Signing
 from pullwright.settings import CommitSettings
@@ -19,16 +19,36 @@ class Ground:
     """Where an attempt's work begins."""
 
     base: str  # the commit that its change is a difference from
-    onto: str  # the commit that its next commit is made on
+    parents: tuple[str, ...]  # what its next commit is made on
+    head: str | None = None  # the commit that stands if the tree is still that of this one
+    conflicts: tuple[str, ...] = ()  # paths that git left with both sides between markers
 
 
-def ground_of(events: Iterable[Recorded], request: TaskRequest) -> Ground:
-    """What an attempt stands on, as its log tells it."""
-    base = onto = request.base_commit
+def ground_of(events: Sequence[Recorded], request: TaskRequest) -> Ground:
+    """What an attempt stands on, as the events that count tell it.
+
+    A follow-up writes our own commit anew or adds to it, as the rules say. It only ever adds where the branch holds a
+    merge or a person's commits: those are never written anew.
+    """
+    ground = Ground(request.base_commit, (request.base_commit,))
+    adds = request.commits.follow_ups is FollowUps.APPEND
+    whole = {recorded.event.turn for recorded in events if isinstance(recorded.event, TurnEnded)}
     for recorded in events:
-        if isinstance(recorded.event, Delivered) and request.commits.follow_ups is FollowUps.APPEND:
-            onto = recorded.event.pull_request.head
-    return Ground(base, onto)
+        match recorded.event:
+            case Integrated() as done if done.turn in whole:
+                ground = Ground(done.base, done.parents, done.head, done.conflicts)
+                adds = adds or done.how in ("merge", "join")
+            case Delivered(pull_request=pull_request) if adds:
+                ground = Ground(ground.base, (pull_request.head,), pull_request.head, ground.conflicts)
+            case _:
+                pass
+    return ground
+
+
+def on_ground(task: Task, events: Sequence[Recorded]) -> Task:
+    """The task as one of its attempts stands to it: with the base that the attempt has come to."""
+    ground = ground_of(events, task.request)
+    return task.model_copy(update={"request": task.request.model_copy(update={"base_commit": ground.base})})
 
 
 def hand_of(platform: Platform, request: TaskRequest) -> Hand:

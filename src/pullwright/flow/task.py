@@ -29,7 +29,7 @@ async def prepare_environment(shift: Shift, task_id: str) -> None:
     store = shift.platform.repositories.store(request.repository)
     events = await record.events(task_id)
     if not _has(events, EnvironmentChosen):
-        await record.append(task_id, await _choose(shift, task_id, store, request))
+        await record.append(task_id, await choose(shift, task_id, store, request))
     environment = await environment_of(shift.platform, task_id)
     tell = shift.tell(task_id)
     setup = await shift.workspaces.environments.setup(request, environment, task_id, tell)
@@ -99,6 +99,8 @@ def final_state(task: Task) -> tuple[State, str]:
     chosen = next((attempt for attempt in task.attempts if attempt.id == task.chosen), None)
     if chosen and chosen.state is State.DONE and task.pull_request:
         return State.DONE, chosen.reason or "a pull request is ready"
+    if chosen and task.pull_request and not task.pull_request.draft:
+        return State.FAILED, f"the pull request stays as it was: {chosen.reason}"
     if chosen and task.pull_request:
         return State.FAILED, f"no ready change, a draft is offered: {chosen.reason}"
     reasons = {attempt.reason or "it ended without a reason" for attempt in task.attempts}
@@ -114,7 +116,7 @@ async def _answer(shift: Shift, task: Task) -> str | None:
     return None
 
 
-async def _choose(shift: Shift, task_id: str, store: Store, request: TaskRequest) -> EnvironmentChosen:
+async def choose(shift: Shift, log: str, store: Store, request: TaskRequest) -> EnvironmentChosen:
     """The environment, and all that a checkout of the base holds, had on this machine."""
     platform = shift.platform
     policy = await platform.record.policy(request.repository.key)
@@ -128,7 +130,7 @@ async def _choose(shift: Shift, task_id: str, store: Store, request: TaskRequest
         servers=request.servers,
     )
     seen: list[bytes] = []
-    async with telling("fetch", seen, shift.tell(task_id)):
+    async with telling("fetch", seen, shift.tell(log)):
         environment, notices = await bring(
             platform,
             request.repository,
@@ -137,7 +139,7 @@ async def _choose(shift: Shift, task_id: str, store: Store, request: TaskRequest
             lambda text: seen.append(text.encode() + b"\n"),
         )
     for text in notices:
-        await platform.record.append(task_id, Noticed(level="warning", text=text))
+        await platform.record.append(log, Noticed(level="warning", text=text))
     return chosen.model_copy(update={"environment": environment})
 
 

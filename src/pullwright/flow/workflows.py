@@ -15,6 +15,7 @@ from pullwright.domain.task import State
 from pullwright.domain.value import task_of
 from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change, wait
 from pullwright.flow.delivery import deliver_change
+from pullwright.flow.integration import take_up
 from pullwright.flow.shift import Shift, StoppedByPerson
 from pullwright.flow.task import compare_attempts, conclude_task, fresh_attempts, prepare_environment
 from pullwright.store.database import answering_full
@@ -60,6 +61,7 @@ class Workflows:
         async def carry_out_attempt(attempt: str) -> None:
             """Attempt -> sandbox -> turns -> change -> verification."""
             try:
+                await self._attempt_step(take_up, attempt)
                 turn = await self._attempt_step(open_sandbox, attempt)
                 while (ended := await self._attempt_step(take_turn, attempt, turn)) in ("continue", "waiting"):
                     if ended == "waiting":

@@ -32,7 +32,7 @@ class Workspaces:
         if sandbox := self._living.get(attempt.id):
             return sandbox
         platform, request = self._platform, task.request
-        environment = await environment_of(platform, task.id)
+        environment = await environment_of(platform, task.id, attempt.id)
         store = platform.repositories.store(request.repository)
         layers = await self.environments.layers(request, environment, attempt.id, tell)
         read_only = request.mode is Mode.ASK
@@ -128,8 +128,12 @@ class Workspaces:
             await self.release(attempt)
 
 
-async def environment_of(platform: Platform, task_id: str) -> Environment:
-    """The environment that was chosen for a task, as its log tells it."""
+async def environment_of(platform: Platform, task_id: str, attempt_id: str | None = None) -> Environment:
+    """The environment that was chosen for a task, or later for an attempt on another base, as their logs tell it."""
+    if attempt_id:
+        for recorded in reversed((await (await platform.record.log(attempt_id)).course()).events):
+            if isinstance(recorded.event, EnvironmentChosen):
+                return recorded.event.environment
     for recorded in await platform.record.events(task_id):
         if isinstance(recorded.event, EnvironmentChosen):
             return recorded.event.environment

@@ -19,23 +19,24 @@ async def take_change(
     tree: str,
     attempt_id: str,
     *,
-    onto: str | None = None,
+    parents: tuple[str, ...] = (),
+    stands: str | None = None,
     message: str | None = None,
     hand: Hand = _PLAIN_HAND,
     when: datetime | None = None,
 ) -> Change:
-    """The difference from `base` to `tree` with a commit of it on `onto`, else on the base.
+    """The difference from `base` to `tree` with a commit of it on `parents`, else on the base.
 
-    There is no commit where `onto` holds that tree already, and the base itself is the head where nothing changed. The
+    No commit is made where `stands` has that tree already, and the base itself is the head where nothing changed. The
     same arguments give the same commit; without `when` it has the date of what it is made on.
     """
     if tree == await store.tree(base):
         return Change(base=base, head=base, tree=tree)
-    below = onto or base
-    if tree == await store.tree(below):
-        head = below
+    if stands and tree == await store.tree(stands):
+        head = stands
     else:
-        head = await write_commit(store, tree, (below,), message or f"Work of attempt {attempt_id}", hand, when)
+        below = (stands,) if stands else parents or (base,)
+        head = await write_commit(store, tree, below, message or f"Work of attempt {attempt_id}", hand, when)
     await store.write_ref(f"refs/pullwright/results/{attempt_id}", head)
     return await change_between(store, base, head)
 

@@ -66,7 +66,9 @@ def trailers(request: TaskRequest, attempt: Attempt) -> list[str]:
 
 def title(request: TaskRequest, attempt: Attempt) -> str:
     """One line of at most 72 characters: the engine's own first line, else the task's."""
-    for text in (attempt.summary, request.prompt):
+    # What git does by itself is called after what it is done to.
+    texts = (request.prompt,) if request.operation else (attempt.summary, request.prompt)
+    for text in texts:
         for line in _clean(text or "").splitlines():
             words = re.sub(r"\s+", " ", line.strip(" #*`>-\t")).rstrip(".:")
             if words:
