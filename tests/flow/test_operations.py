@@ -13,6 +13,7 @@ import pytest
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import State, Task
 from pullwright.flow import desk, operations
+from pullwright.flow.landing import landing
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import idle, work
 from pullwright.settings import Settings
@@ -360,3 +361,32 @@ async def test_a_revert_with_conflicts_needs_a_model(tmp_path: Path) -> None:
         assert back.pull_request.draft
         assert back.attempts[0].receipt is not None
         assert back.attempts[0].receipt.verdict == "regressed"
+
+
+async def test_open_changes_that_conflict_are_told_with_an_order(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    async with at_work(tmp_path) as platform:
+        first = await handed_in(platform, repository)
+    async with at_work(tmp_path, edit("a - b", "a + b  # the sum of both; what was asked for", "A note.")) as platform:
+        second = await handed_in(platform, repository)
+    async with at_work(tmp_path, edit("return a + a", "return 2 * a", "Twice.")) as platform:
+        third = await handed_in(platform, repository)
+        found = await landing(platform, third.request.repository)
+        assert [one.task for one in found.order] == [first.id, second.id, third.id]  # the third is a draft
+        assert {(clash.one, clash.other) for clash in found.clashes} == {(second.id, first.id)}
+        assert found.clashes[0].paths == ("sums.py",)
+        told = [r.event for r in await platform.record.events(second.id) if r.event.kind == "conflicts-found"]
+        assert [(rival.label, rival.paths, rival.first) for rival in told[0].rivals] == [("#1", ("sums.py",), True)]
+        assert not [r for r in await platform.record.events(third.id) if r.event.kind == "conflicts-found"]
+        delivery = await platform.record.delivery(second.id)
+        assert delivery is not None
+        assert "- with #1 in `sums.py`; land #1 first" in delivery.body
+        # Once the first is merged, the second conflicts with main instead, and the first is out of the list.
+        git(repository, "merge", "-q", "--squash", branch_of(first))
+        git(repository, "commit", "-q", "-m", "Squashed")
+        found = await landing(platform, third.request.repository)
+        assert [one.task for one in found.order] == [second.id, third.id]
+        assert found.clashes == ()
+        assert found.with_base == {second.id: ("sums.py",)}
+        # What is remembered of pairs gives the same answer.
+        assert await landing(platform, third.request.repository) == found

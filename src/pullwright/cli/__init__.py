@@ -4,7 +4,7 @@
 - `run.py`: `run`.
 - `task.py`: `task list|show|watch|diff|log|apply|message|cancel|retry`.
 - `steering.py`: `task answer|pause|resume|rewind|fork|undo-compaction`.
-- `operations.py`: `task export|update|revert|backport`.
+- `operations.py`: `task export|update|revert|backport|conflicts`.
 - `internet.py`: `env internet|allow|deny|learn`.
 - `feedback.py`: `task deliver`.
 - `forge.py`: `forge add|list|test|remove`.

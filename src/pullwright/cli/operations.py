@@ -1,4 +1,4 @@
-"""`task export|update|revert|backport`: what git can do with a change."""
+"""`task export|update|revert|backport|conflicts`: what git can do with a change."""
 
 from __future__ import annotations
 
@@ -163,6 +163,42 @@ def backport(
 
         tasks = await operations.backport(platform, task_id, tuple(onto or ()), model=model)
         return await see_all(platform, tasks, background=background, json=json)
+
+    return with_platform(perform)
+
+
+def conflicts(*, repo: str = ".", json: bool = False) -> int:
+    """Show which open changes of a repository conflict, and the order to merge them in.
+
+    Looked at are the pull requests that tasks have delivered and that are not merged yet, and what running attempts
+    have so far. Exit status 3 where there are conflicts.
+
+    Args:
+        repo: The repository: a path on disk or a URL.
+        json: Print the order and the conflicts as a JSON object.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.screen import Screen, answer, answer_json
+        from pullwright.cli.summary import landing_lines
+        from pullwright.flow.landing import landing
+
+        screen = Screen()
+        with screen.moving():
+            screen.step("comparing the open changes")
+            reference = await platform.repositories.locate(repo, Path.cwd())
+            found = await landing(platform, reference)
+        if json:
+            answer_json(
+                {
+                    "order": [candidate.model_dump(mode="json") for candidate in found.order],
+                    "conflicts": [clash.model_dump(mode="json") for clash in found.clashes],
+                    "with_base": found.with_base,
+                }
+            )
+        else:
+            answer(landing_lines(found.order, found.clashes, found.with_base))
+        return 3 if found.clashes or found.with_base else 0
 
     return with_platform(perform)
 

@@ -13,6 +13,7 @@ from pullwright.domain.transcript import (
     CancelRequested,
     ChangeTaken,
     Chosen,
+    ConflictsFound,
     Delivered,
     EgressDecided,
     EngineNoted,
@@ -122,6 +123,8 @@ class Story:
                 return [Line(f"sandbox at {base[:12]}{fresh}: {first_line(sandbox, 160)}", "dim")]
             case PersonSaid(text=text, by=by):
                 return [Line(f"{'you' if by == 'person' else by}: {first_line(text)}", "head")]
+            case ConflictsFound() as found:
+                return conflict_lines(found)
             case Integrated(text=text, conflicts=conflicts):
                 return [Line(f"{shown(text)}: {f'conflicts in {names(conflicts)}' if conflicts else 'no conflicts'}")]
             case ModelSaid() as said:
@@ -208,6 +211,17 @@ def _setting(name: str, setting: Setting) -> list[Line]:
         return [Line(f"  {name}: {''.join(commands)}{because}")]
     rest = [Line(f"    ... {len(commands) - 6} more lines", "dim")] if len(commands) > 6 else []
     return [Line(f"  {name}:{because}"), *(Line(f"    {line}") for line in commands[:6]), *rest]
+
+
+def conflict_lines(found: ConflictsFound) -> list[Line]:
+    """What else gets into the change's way."""
+    lines = []
+    if found.base:
+        lines.append(Line(f"conflicts with its base branch in {names(found.base)}", "warning"))
+    for rival in found.rivals:
+        first = f"land {shown(rival.label)} first" if rival.first else "land this one first"
+        lines.append(Line(f"conflicts with {shown(rival.label)} in {names(rival.paths)}; {first}", "warning"))
+    return lines or [Line("no conflicts with other open changes any more")]
 
 
 def receipt_lines(receipt: Receipt) -> list[Line]:

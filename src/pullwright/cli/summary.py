@@ -1,10 +1,12 @@
 """What a task came to, and the exit status of it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pullwright.cli.story import Line, Style, receipt_lines
-from pullwright.cli.words import count, cut, duration, first_line, shown
+from pullwright.cli.words import count, cut, duration, first_line, names, shown
 from pullwright.domain.citation import name
+from pullwright.domain.landing import Candidate, Clash
 from pullwright.domain.task import Attempt, State, Task
 
 READY, FAULT, NOT_READY, CANCELLED = 0, 1, 3, 130
@@ -151,6 +153,28 @@ def task_lines(task: Task) -> list[Line]:
         if attempt.receipt:
             lines += [Line(f"    {line.text}", line.style) for line in receipt_lines(attempt.receipt)]
     return lines + (summary(task) if task.state.final else _next(task))
+
+
+def landing_lines(
+    order: Sequence[Candidate], clashes: Sequence[Clash], with_base: Mapping[str, Sequence[str]]
+) -> list[Line]:
+    """The order to merge in, with who conflicts with whom below each."""
+    if not order:
+        return [Line("no change is open")]
+    labels = {candidate.task: candidate.label for candidate in order}
+    lines = []
+    for place, one in enumerate(order, 1):
+        state = "" if one.ready else ", not ready"
+        text = f"{place:>3}. {shown(one.label)}  {shown(one.branch)}  {count(one.lines, 'line')}{state}"
+        lines.append(Line(text, "head"))
+        if one.task in with_base:
+            lines.append(Line(f"     conflicts with its base branch in {names(tuple(with_base[one.task]))}", "warning"))
+        lines += [
+            Line(f"     conflicts with {shown(other)} in {names(clash.paths)}", "warning")
+            for clash in clashes
+            if (other := labels.get(clash.partner(one.task) or ""))
+        ]
+    return lines
 
 
 def patch_lines(patch: bytes) -> list[Line]:

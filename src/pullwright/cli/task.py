@@ -190,7 +190,7 @@ def apply(
     return with_platform(perform)
 
 
-for _name in ("export", "update", "revert", "backport"):
+for _name in ("export", "update", "revert", "backport", "conflicts"):
     app.command(f"pullwright.cli.operations:{_name}", name=_name, sort_key=5)
 
 

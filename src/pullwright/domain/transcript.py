@@ -284,6 +284,24 @@ class EgressDecided(Value):
     remedy: str | None = Field(None, description="Where it was refused: the command that would allow it.")
 
 
+class Rival(Value):
+    """Another open change that conflicts with this one."""
+
+    task: str
+    label: str
+    paths: tuple[str, ...]
+    first: bool = Field(description="Whether it is better merged before this one.")
+
+
+class ConflictsFound(Value):
+    """What else is open in the repository and gets into the change's way; the last one counts."""
+
+    kind: Literal["conflicts-found"] = "conflicts-found"
+    base: tuple[str, ...] = Field((), description="Paths that conflict with the base branch as it is now.")
+    rivals: tuple[Rival, ...] = ()
+    order: tuple[str, ...] = Field((), description="Every open change by its label, in the order to merge in.")
+
+
 class UpdateAsked(Value):
     """Commits of others are to become part of the attempt's work before it goes on."""
 
@@ -353,6 +371,7 @@ Event = Annotated[
     | Chosen
     | Delivered
     | EgressDecided
+    | ConflictsFound
     | UpdateAsked
     | Integrated
     | CancelRequested

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from pullwright.domain.errors import ForgeError, ForgeUnavailable, RepositoryError, UsageError
 from pullwright.domain.task import Attempt, PullRequest, State, Task, TaskRequest
-from pullwright.domain.transcript import ChangeTaken, Delivered, Integrated, Moved, Recorded
+from pullwright.domain.transcript import ChangeTaken, ConflictsFound, Delivered, Integrated, Moved, Recorded
 from pullwright.domain.value import now
 from pullwright.flow.ground import branch_of, on_ground
 from pullwright.flow.shift import Shift
@@ -59,7 +59,8 @@ async def _proposal(shift: Shift, task: Task, attempt: Attempt) -> Proposal:
     request = task.request
     store = shift.platform.repositories.store(request.repository)
     change = await change_between(store, request.base_commit, attempt.head)
-    title, body = title_and_body(request, attempt, change, attempt.receipt)
+    conflicts = _conflicts(await shift.platform.record.events(task.id))
+    title, body = title_and_body(request, attempt, change, attempt.receipt, conflicts)
     return Proposal(
         task=task.id,
         attempt=attempt.id,
@@ -133,6 +134,11 @@ async def _patiently(shift: Shift, task_id: str, step: Callable[[], Awaitable[Pu
             await shift.platform.record.append(task_id, Moved(state=State.WAITING, waiting_for=waiting_for))
             await asyncio.sleep(seconds)
             pause = min(pause * 2, LONGEST_WAIT)
+
+
+def _conflicts(events: Sequence[Recorded]) -> ConflictsFound | None:
+    """What was found of other open changes last."""
+    return next((one.event for one in reversed(events) if isinstance(one.event, ConflictsFound)), None)
 
 
 def _taken_since(events: Sequence[Recorded]) -> bool:

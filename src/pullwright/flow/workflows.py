@@ -16,6 +16,7 @@ from pullwright.domain.value import task_of
 from pullwright.flow.attempt import conclude, open_sandbox, take_the_change, take_turn, verify_the_change, wait
 from pullwright.flow.delivery import deliver_change
 from pullwright.flow.integration import take_up
+from pullwright.flow.landing import look_for_conflicts
 from pullwright.flow.shift import Shift, StoppedByPerson
 from pullwright.flow.task import compare_attempts, conclude_task, fresh_attempts, prepare_environment
 from pullwright.store.database import answering_full
@@ -48,6 +49,7 @@ class Workflows:
                 await self._task_step(prepare_environment, task)
                 await self._carry_out_attempts(task, run)
                 if await self._task_step(compare_attempts, task):
+                    await self._task_step(look_for_conflicts, task)
                     await self._task_step(deliver_change, task)
                 await self._task_step(conclude_task, task)
             except _Halted:

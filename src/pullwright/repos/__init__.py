@@ -6,6 +6,7 @@
 - `address.py`: from what a person wrote to a reference.
 - `bare.py`: one bare store of ours: revisions, files, commits.
 - `commits.py`: commits of ours: who they are by, and signed if there is a key.
+- `conflicts.py`: which of several commits get into each other's way.
 - `export.py`: a change as a patch, a series of mails, a bundle.
 - `merge.py`: merging, rebasing and reverting without a working tree.
 - `mirror.py`: every store, brought up to date from its source.

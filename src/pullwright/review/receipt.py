@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pullwright.domain.change import Change
 from pullwright.domain.receipt import CheckRun, Outcome, Receipt, Side, Verdict
 from pullwright.domain.task import Attempt, TaskRequest
+from pullwright.domain.transcript import ConflictsFound
 
 TITLE = 72
 _NAMED = 20  # tests or files listed before "and N more"
@@ -25,7 +26,9 @@ _DRAFT = {
 }
 
 
-def title_and_body(request: TaskRequest, attempt: Attempt, change: Change, receipt: Receipt) -> tuple[str, str]:
+def title_and_body(
+    request: TaskRequest, attempt: Attempt, change: Change, receipt: Receipt, conflicts: ConflictsFound | None = None
+) -> tuple[str, str]:
     """A pull request's title and body: what was asked, what was wrong and why this change, and the verdict.
 
     The receipt itself is posted on it by `render`, where later ones take its place.
@@ -42,10 +45,29 @@ def title_and_body(request: TaskRequest, attempt: Attempt, change: Change, recei
     if attempt.summary:
         parts.append(f"## What was wrong, and why this change\n\n{_quoted(attempt.summary)}")
     parts.append(f"## The change\n\n{_files(change)}")
+    if conflicts and (conflicts.base or conflicts.rivals):
+        parts.append(_conflicts(conflicts))
     parts.append(f"**{receipt.verdict}**: {_sentence(receipt.reason)} What was run stands in the receipt below.")
     made = f"Made by Pullwright, attempt {attempt.id}, engine {attempt.engine}"
     parts.append(f"{made}{f' with {attempt.model}' if attempt.model else ''}, from base {change.base[:12]}.")
     return title(request, attempt), "\n\n".join(parts) + "\n"
+
+
+def _conflicts(found: ConflictsFound) -> str:
+    """What else is open and gets into its way, and what to merge first."""
+    lines = []
+    if found.base:
+        lines.append(f"- with its base branch as it is now, in {_some(found.base)}: update it before merging")
+    for rival in found.rivals:
+        # As it is, a forge makes a link of it; it is a number or a task's id, both ours.
+        order = f"land {rival.label} first" if rival.first else "land this one first"
+        lines.append(f"- with {rival.label} in {_some(rival.paths)}; {order}")
+    return "## Conflicts\n\n" + "\n".join(lines)
+
+
+def _some(paths: Sequence[str]) -> str:
+    listed = ", ".join(_code(path) for path in paths[:_NAMED])
+    return f"{listed} and {len(paths) - _NAMED} more" if len(paths) > _NAMED else listed
 
 
 def commit_message(request: TaskRequest, attempt: Attempt) -> str:
