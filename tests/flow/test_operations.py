@@ -390,3 +390,74 @@ async def test_open_changes_that_conflict_are_told_with_an_order(tmp_path: Path)
         assert found.with_base == {second.id: ("sums.py",)}
         # What is remembered of pairs gives the same answer.
         assert await landing(platform, third.request.repository) == found
+
+
+def run(*commands: str) -> str:
+    """Steps of a model that runs these, one a turn, and finishes."""
+    steps = [
+        f'[[step]]\n[[step.call]]\ntool = "exec_command"\narguments.cmd = """{command}"""\n' for command in commands
+    ]
+    return "".join(steps) + '[[step]]\n[[step.call]]\ntool = "finish"\narguments = { summary = "All of it." }\n'
+
+
+IMPOSTOR = "git -c user.name=Ada -c user.email=ada@example.org"
+
+
+async def test_the_agents_commits_are_kept_in_the_right_names(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    script = run(
+        f"sed -i 's/a - b/a + b/' sums.py && {IMPOSTOR} commit -qam 'Add\n\nIt subtracted.\n\nReviewed-by: A <a@b>'",
+        "sed -i 's/a + a/2 * a/' sums.py && git commit -qam 'Twice by two'",
+        "echo more > notes.txt",
+    )
+    more = run("sed -i 's/apart/apart, still/' sums.py && git commit -qam 'A word'")
+    async with at_work(tmp_path, script + more, PULLWRIGHT_AUTHOR="Bot <bot@example.org>") as platform:
+        task = await handed_in(platform, repository, commits="keep")
+        assert task.state is State.DONE, task.reason
+        branch, base = branch_of(task), git(repository, "rev-parse", "main")
+        log = git(repository, "log", "--reverse", "--format=%an|%cn|%s", f"main..{branch}").splitlines()
+        assert log == ["Bot|Bot|Add", "Bot|Bot|Twice by two", "Bot|Bot|All of it"]
+        first = git(repository, "rev-parse", branch)
+        assert git(repository, "rev-parse", f"{branch}~3") == base
+        body = git(repository, "log", "-1", "--format=%B", f"{branch}~2")
+        assert "It subtracted." in body
+        assert "Reviewed-by" not in body
+        assert f"Made-by: Pullwright attempt {task.attempts[0].id}" in body
+        assert git(repository, "show", f"{branch}:notes.txt") == "more"
+        assert "notes.txt" not in git(repository, "ls-tree", "--name-only", f"{branch}~1")
+        # A follow-up adds to them.
+        await desk.message(platform, task.id, "A word more, please")
+        task = await finished(platform, await platform.record.task(task.id))
+        assert task.state is State.DONE, task.reason
+        assert git(repository, "log", "-1", "--format=%s", branch) == "A word"
+        assert git(repository, "rev-parse", f"{branch}^") == first
+
+
+async def test_commits_survive_the_worker_and_what_is_no_series_is_one_commit(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    script = run("sed -i 's/a - b/a + b/' sums.py && git commit -qam 'Add'", "sleep 3; git log -1 --format=%s")
+    async with at_work(tmp_path, script) as platform:
+        order = desk.Order(
+            prompt="Fix",
+            repository=str(repository),
+            cwd=repository,
+            setup="",
+            check=CHECK,
+            models=("openai:scripted",),
+            commits="keep",
+        )
+        task = await desk.submit(platform, order)
+
+        async def in_its_second_turn() -> bool:
+            events = await platform.record.task_events(task.id)
+            return sum(recorded.event.kind == "tool-called" for recorded in events) == 2
+
+        await asyncio.wait_for(work(platform, until=in_its_second_turn), 60)
+        task = await finished(platform, task)
+        assert task.state is State.DONE, task.reason
+        assert git(repository, "log", "--format=%s", f"main..{branch_of(task)}") == "Add"
+    lost = run("git checkout -q --orphan other && sed -i 's/a - b/a + b/' sums.py && git commit -qam 'Alone'")
+    async with at_work(tmp_path, lost) as platform:
+        task = await handed_in(platform, repository, commits="keep")
+        assert task.state is State.DONE, task.reason
+        assert git(repository, "log", "--format=%s", f"main..{branch_of(task)}") == "All of it"

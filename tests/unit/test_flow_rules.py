@@ -42,7 +42,7 @@ def test_no_change_is_a_failure_with_the_engines_reason() -> None:
     assert attempts.final_state(Mode.ASK, None, TurnEnded(turn=1, status="finished", text="42"))[0] is State.DONE
 
 
-def a_task(state: State, *, pull_request: bool = True, cancel: bool = False) -> Task:
+def a_task(state: State, *, pull_request: bool = True, draft: bool = False, cancel: bool = False) -> Task:
     request = TaskRequest(
         prompt="p",
         repository=RepositoryRef(location="/r", key="r", name="r"),
@@ -50,7 +50,7 @@ def a_task(state: State, *, pull_request: bool = True, cancel: bool = False) -> 
         attempts=(EngineChoice(engine="repair"),),
     )
     attempt = Attempt(id="t-1", task="t", ordinal=1, engine="repair", model=None, state=state, reason="why")
-    offered = PullRequest(forge="local", number=1, url="u", branch="b", head="h", draft=False)
+    offered = PullRequest(forge="local", number=1, url="u", branch="b", head="h", draft=draft)
     return Task(
         id="t",
         request=request,
@@ -65,8 +65,10 @@ def a_task(state: State, *, pull_request: bool = True, cancel: bool = False) -> 
 def test_a_task_is_done_only_with_a_ready_attempt_and_a_pull_request() -> None:
     assert tasks.final_state(a_task(State.DONE))[0] is State.DONE
     assert tasks.final_state(a_task(State.DONE, pull_request=False))[0] is State.FAILED
-    draft = tasks.final_state(a_task(State.FAILED))
+    draft = tasks.final_state(a_task(State.FAILED, draft=True))
     assert draft == (State.FAILED, "no ready change, a draft is offered: why")
+    kept = tasks.final_state(a_task(State.FAILED))
+    assert kept == (State.FAILED, "the pull request stays as it was: why")
     assert tasks.final_state(a_task(State.DONE, cancel=True))[0] is State.CANCELLED
 
 

@@ -221,6 +221,14 @@ class Checkpointed(Value):
     tree: str
 
 
+class Committed(Value):
+    """The commits that the agent made in its workspace are safe outside the sandbox, where they are to be kept."""
+
+    kind: Literal["committed"] = "committed"
+    turn: int
+    head: str = Field(description="The last of them, as the agent made it.")
+
+
 class TurnEnded(Value):
     """A turn is over; `status` says whether another follows."""
 
@@ -364,6 +372,7 @@ Event = Annotated[
     | Forked
     | EngineNoted
     | Checkpointed
+    | Committed
     | TurnEnded
     | ChangeTaken
     | Verified

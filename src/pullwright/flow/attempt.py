@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from pullwright.domain.course import Held, Status
-from pullwright.domain.errors import PullwrightError, RepositoryError, SandboxLost
+from pullwright.domain.errors import HostileObject, PullwrightError, RepositoryError, SandboxLost
 from pullwright.domain.receipt import Receipt
 from pullwright.domain.task import Attempt, Mode, State, Task
-from pullwright.domain.transcript import ChangeTaken, Recorded, Started, TurnEnded, Verified
+from pullwright.domain.transcript import ChangeTaken, Committed, Recorded, Started, TurnEnded, Verified
 from pullwright.domain.value import now
 from pullwright.engines.base import TurnOutcome, Work
-from pullwright.flow.ground import ground_of, hand_of, on_ground
+from pullwright.flow.ground import ground_of, hand_of, on_ground, series_on
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.repos.change import take_change
 from pullwright.repos.merge import markers_left
-from pullwright.review.receipt import commit_message
+from pullwright.repos.mirror import Store
+from pullwright.repos.series import rewritten, series_of
+from pullwright.review.receipt import commit_message, trailers
 from pullwright.review.verify import Bench, verify
 from pullwright.sandbox.base import Sandbox
 
@@ -69,20 +72,32 @@ async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
         sandbox = await shift.workspaces.of(task, attempt, before, shift.tell(attempt_id))
         try:
             outcome = await _engine_turn(shift, task, attempt, sandbox, number)
-            checkpoint = None
+            checkpoint = committed = None
             if task.request.mode is Mode.CODE:
                 checkpoint = await shift.workspaces.checkpoint(task, attempt, number, before)
+                committed = await _commits(shift, task, attempt, number)
             break
         except SandboxLost:
             await shift.workspaces.release(attempt_id)
             if chance == LOST_SANDBOXES:
                 raise
             await shift.notice(attempt_id, "the sandbox was lost; it is rebuilt from the last checkpoint")
+    if committed is not None:
+        await record.append(attempt_id, committed)
     if checkpoint is not None:
         await record.append(attempt_id, checkpoint)
     ended_now = TurnEnded(turn=number, status=outcome.status, text=outcome.text, until=outcome.until)
     await record.append(attempt_id, ended_now)
     return outcome.status
+
+
+async def _commits(shift: Shift, task: Task, attempt: Attempt, number: int) -> Committed | None:
+    """What the agent has committed; where that cannot be kept, its files are, and a person is told."""
+    try:
+        return await shift.workspaces.commits(task, attempt, number)
+    except HostileObject as error:
+        await shift.notice(attempt.id, f"the agent's own commits are left out: {error}")
+        return None
 
 
 async def wait(shift: Shift, attempt_id: str) -> None:
@@ -148,13 +163,14 @@ async def take_the_change(shift: Shift, attempt_id: str) -> None:
             f"the conflicts in {', '.join(left)} were not resolved; what was delivered before stays as it is"
         )
     ended = [recorded.at for recorded in events if isinstance(recorded.event, TurnEnded)]
+    stands = await _kept_series(shift, store, task, attempt, events) or ground.head
     change = await take_change(
         store,
         ground.base,
         tree,
         attempt_id,
         parents=ground.parents,
-        stands=ground.head,
+        stands=stands,
         hand=hand_of(shift.platform, task.request),
         message=commit_message(task.request, attempt),
         # The moment of the last turn, not of this step, so that a second call makes the same commit.
@@ -164,6 +180,22 @@ async def take_the_change(shift: Shift, attempt_id: str) -> None:
     if not known or known[-1] != change:
         await record.append(attempt_id, ChangeTaken(change=change))
     await shift.workspaces.release(attempt_id)
+
+
+async def _kept_series(
+    shift: Shift, store: Store, task: Task, attempt: Attempt, events: Sequence[Recorded]
+) -> str | None:
+    """The last of the agent's own commits, written anew in the right names; None where none are to be kept."""
+    ground, series = ground_of(events, task.request), series_on(events, task.request)
+    if not series.heads or (ground.head is None and len(ground.parents) > 1):
+        return None  # what resolves a merge is that merge
+    dates: dict[str, datetime] = {}
+    for head, at in series.heads:
+        dates = dict.fromkeys(await series_of(store, series.stem, head), at) | dates
+    commits = await series_of(store, series.stem, series.head)
+    hand = hand_of(shift.platform, task.request)
+    head = await rewritten(store, series.stem, commits, hand, trailers(task.request, attempt), dates)
+    return None if head == series.stem else head
 
 
 async def verify_the_change(shift: Shift, attempt_id: str) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import ValidationError
 
-from pullwright.domain.commits import CommitRules, FollowUps, branch_name, name_and_mail
+from pullwright.domain.commits import CommitRules, CommitStyle, FollowUps, branch_name, name_and_mail
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import Task, TaskRequest
-from pullwright.domain.transcript import Delivered, Integrated, Recorded, TurnEnded
+from pullwright.domain.transcript import Committed, Delivered, Integrated, Recorded, TurnEnded
 from pullwright.flow.platform import Platform
 from pullwright.repos.commits import Hand, Signing
 from pullwright.settings import CommitSettings
@@ -31,7 +32,7 @@ def ground_of(events: Sequence[Recorded], request: TaskRequest) -> Ground:
     merge or a person's commits: those are never written anew.
     """
     ground = Ground(request.base_commit, (request.base_commit,))
-    adds = request.commits.follow_ups is FollowUps.APPEND
+    adds = request.commits.follow_ups is FollowUps.APPEND or request.commits.style is CommitStyle.KEEP
     whole = {recorded.event.turn for recorded in events if isinstance(recorded.event, TurnEnded)}
     for recorded in events:
         match recorded.event:
@@ -43,6 +44,37 @@ def ground_of(events: Sequence[Recorded], request: TaskRequest) -> Ground:
             case _:
                 pass
     return ground
+
+
+@dataclass(frozen=True)
+class Series:
+    """The commits that an agent made since its ground was laid."""
+
+    stem: str  # what the first of them was made on
+    heads: tuple[tuple[str, datetime], ...] = ()  # the last commit after each turn, and when that was
+
+    @property
+    def head(self) -> str:
+        """What the workspace's HEAD is at."""
+        return self.heads[-1][0] if self.heads else self.stem
+
+
+def series_on(events: Sequence[Recorded], request: TaskRequest) -> Series:
+    """What an agent has committed on its ground, as the events that count tell it."""
+    ground = ground_of(events, request)
+    whole = {recorded.event.turn for recorded in events if isinstance(recorded.event, TurnEnded)}
+    heads: dict[int, tuple[str, datetime]] = {}
+    for recorded in events:
+        match recorded.event:
+            case Committed(turn=turn, head=head) if turn in whole:
+                heads[turn] = (head, recorded.at)  # a turn that was begun again counts as it ended
+            case Delivered():
+                heads.clear()
+            case Integrated(turn=turn) if turn in whole:
+                heads.clear()
+            case _:
+                pass
+    return Series(ground.head or ground.parents[0], tuple(heads.values()))
 
 
 def on_ground(task: Task, events: Sequence[Recorded]) -> Task:

@@ -30,7 +30,7 @@ from pullwright.flow.workspace import environment_of
 from pullwright.repos.bare import SOURCE
 from pullwright.repos.checkpoints import ref_of
 from pullwright.repos.commits import Hand, write_commit
-from pullwright.repos.merge import Merged, commits_between, common, holds, markers_left, merge, replay, three_way
+from pullwright.repos.merge import Merged, commits_between, common, markers_left, merge, replay, three_way
 from pullwright.repos.mirror import Store
 
 RESOLVERS = ("native",)
@@ -242,7 +242,7 @@ async def _standing(
     """A commit of the work as it is: the one that was made of it, or one made now."""
     made = [one.event.change.head for one in events if isinstance(one.event, ChangeTaken)]
     for known in (*reversed(made), ground.head, *ground.parents):
-        if known and await store.tree(known) == tree and await holds(store, known, ground.base):
+        if known and await store.tree(known) == tree and await store.contains(known, ground.base):
             return known
     parents = (ground.head,) if ground.head else ground.parents
     return await write_commit(store, tree, parents, f"Work of attempt {events[0].log}\n", hand, when)
@@ -253,9 +253,9 @@ async def _base_below(store: Store, task: Task, base: str, theirs: str) -> str:
     branch = await store.branch_of(task.request.base)
     tip = await store.resolve(branch) if branch else None
     found = await common(store, theirs, tip) if tip else None
-    if found and await holds(store, found, base):
+    if found and await store.contains(found, base):
         return found
-    return base if await holds(store, theirs, base) else await common(store, theirs, base) or base
+    return base if await store.contains(theirs, base) else await common(store, theirs, base) or base
 
 
 async def _name_of(store: Store, task: Task) -> str:

@@ -14,7 +14,6 @@ from pullwright.flow.desk import MODEL_HINT, change_of
 from pullwright.flow.ground import Ground, hand_of
 from pullwright.flow.platform import Platform
 from pullwright.repos.bare import SOURCE
-from pullwright.repos.merge import holds
 from pullwright.repos.mirror import Store
 
 Say = Callable[[str], None]
@@ -43,7 +42,7 @@ async def update(platform: Platform, task_id: str, *, how: str = "merge", say: S
     branch = await store.branch_of(task.request.base)
     tip = await store.commit_at(f"{SOURCE}/heads/{branch}") if branch else None
     ground, tree = await integration.start(store, task, events)
-    if tip is not None and await holds(store, theirs or ground.base, tip):
+    if tip is not None and await store.contains(theirs or ground.base, tip):
         tip = None
     if theirs is None and tip is None:
         if branch is None:

@@ -3,17 +3,20 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from pullwright.domain.commits import CommitStyle
 from pullwright.domain.environment import Environment
-from pullwright.domain.errors import SandboxError
+from pullwright.domain.errors import HostileObject, SandboxError
 from pullwright.domain.policy import Phase
 from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
-from pullwright.domain.transcript import Checkpointed, EnvironmentChosen, Noticed
+from pullwright.domain.transcript import Checkpointed, Committed, EnvironmentChosen, Noticed
 from pullwright.flow.contents import layout_of
 from pullwright.flow.environment import Environments, checkout, machine_spec
+from pullwright.flow.ground import series_on
 from pullwright.flow.leftovers import left_out, strays, take_objects
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
+from pullwright.repos.series import commits_command, take_commits
 from pullwright.sandbox.base import ExecRequest, Sandbox
 
 CAPTURE_SECONDS = 600.0
@@ -43,7 +46,7 @@ class Workspaces:
             if checkpoint is not None:
                 base = request.base_commit
                 layout = await layout_of(platform, request.repository, environment, checkpoint.tree, base)
-                await checkout(sandbox, base, checkpoint.tree, layout)
+                await checkout(sandbox, await self._head(task, attempt), checkpoint.tree, layout)
         except BaseException:
             await sandbox.stop()
             raise
@@ -70,7 +73,7 @@ class Workspaces:
         taken = await checkpoints.take_in(
             store, f"{attempt.id}/{turn}", result.stdout, parent, f"Checkpoint after turn {turn} of {attempt.id}"
         )
-        tree, notices = await self._settled(task, sandbox, taken.tree, left_out(result.stderr))
+        tree, notices = await self._settled(task, attempt.id, sandbox, taken.tree, left_out(result.stderr))
         if tree != taken.tree:
             taken = await checkpoints.keep(store, f"{attempt.id}/{turn}", tree, parent, f"Checkpoint after turn {turn}")
         events = await self._platform.record.events(attempt.id) if notices else []
@@ -80,9 +83,11 @@ class Workspaces:
                 await self._platform.record.append(attempt.id, Noticed(text=text, level="warning"))
         return None if taken.tree == known else Checkpointed(turn=turn, commit=taken.commit, tree=taken.tree)
 
-    async def _settled(self, task: Task, sandbox: Sandbox, tree: str, notices: list[str]) -> tuple[str, list[str]]:
+    async def _settled(
+        self, task: Task, attempt: str, sandbox: Sandbox, tree: str, notices: list[str]
+    ) -> tuple[str, list[str]]:
         """The tree without submodules that nobody else could check out, its LFS files taken in, and what to tell."""
-        environment = await environment_of(self._platform, task.id)
+        environment = await environment_of(self._platform, task.id, attempt)
         request, base = task.request, task.request.base_commit
         store = self._platform.repositories.store(request.repository)
         if environment.lfs:
@@ -93,6 +98,32 @@ class Workspaces:
                 tree = await store.tree(await store.graft(await store.commit(tree, base, "x"), base, list(astray)))
                 notices = [*notices, *astray.values()]
         return tree, notices
+
+    async def commits(self, task: Task, attempt: Attempt, turn: int) -> Committed | None:
+        """Take in what the agent has committed, where that is to be kept; None where there is nothing new.
+
+        Raises `HostileObject` where it is not fit to be taken in.
+        """
+        if task.request.commits.style is not CommitStyle.KEEP:
+            return None
+        environment = await environment_of(self._platform, task.id, attempt.id)
+        if environment.lfs or environment.modules:
+            raise HostileObject("A change with submodules or files that Git LFS keeps is delivered as one commit.")
+        sandbox, store = self._living[attempt.id], self._platform.repositories.store(task.request.repository)
+        series = series_on((await (await self._platform.record.log(attempt.id)).course()).events, task.request)
+        command = commits_command(series.stem)
+        limit = checkpoints.MAX_BYTES
+        result = await sandbox.run(ExecRequest(argv=command, timeout=CAPTURE_SECONDS, output_limit=limit))
+        if result.exit_code != 0 or result.dropped:
+            raise HostileObject(f"The commits could not be read: {result.stderr.decode(errors='replace')[-500:]}")
+        head = await take_commits(store, f"{attempt.id}/{turn}", result.stdout, series.stem)
+        return None if head is None or head == series.head else Committed(turn=turn, head=head)
+
+    async def _head(self, task: Task, attempt: Attempt) -> str:
+        """What HEAD is at in a workspace that is laid out again: the base, or what the agent had committed."""
+        if task.request.commits.style is not CommitStyle.KEEP:
+            return task.request.base_commit
+        return series_on((await (await self._platform.record.log(attempt.id)).course()).events, task.request).head
 
     @asynccontextmanager
     async def clean(

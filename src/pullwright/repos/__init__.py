@@ -18,6 +18,7 @@
 - `worktree.py`: a person's own working tree: taken along, or given a change.
 - `checkpoints.py`: a workspace laid out in a sandbox, and taken in after a turn.
 - `layout.sh`, `checkout.sh`, `lfs-filter.sh`, `capture.sh`: what does so inside the sandbox.
+- `series.py`, `commits.sh`: the commits that an agent made there.
 - `submodules.py`: a commit's submodules, checked and fetched.
 - `lfs.py`: the files that Git LFS keeps, fetched and handed back.
 - `change.py`: what an attempt changed.

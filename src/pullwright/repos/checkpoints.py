@@ -69,8 +69,8 @@ def checkout_command(
     checkpoint is restored. Untracked files that were there before stay and are excluded. What an earlier checkout laid
     out is moved by the difference. The submodules' stores are seen below `modules`.
     """
-    script = _script("checkout").replace("@LFS-FILTER@", _script("lfs-filter").rstrip("\n"))
-    command = ["sh", "-c", _script("layout"), "layout", script, workspace, state, commit, tree or commit, objects]
+    inner = script("checkout").replace("@LFS-FILTER@", script("lfs-filter").rstrip("\n"))
+    command = ["sh", "-c", script("layout"), "layout", inner, workspace, state, commit, tree or commit, objects]
     command += [lfs if layout.lfs else "", cone(layout.sparse)]
     for module in layout.modules:
         shown = f"{modules}/{module.repository.key}"
@@ -107,10 +107,11 @@ def capture_command(*, workspace: str = WORKSPACE, objects: str = OBJECTS, state
     New files are part of it unless they are ignored or were there before the checkout. Git repositories inside the
     workspace that are no submodules are left out, and so is a file that git cannot store.
     """
-    return ("sh", "-c", _script("capture"), "capture", workspace, objects, state)
+    return ("sh", "-c", script("capture"), "capture", workspace, objects, state)
 
 
-def _script(name: str) -> str:
+def script(name: str) -> str:
+    """One of the scripts that run inside a sandbox."""
     return Path(__file__).with_name(f"{name}.sh").read_text(encoding="utf-8")
 
 
@@ -201,7 +202,32 @@ def _within(store: BareStore, aside: Path | None, limit: int = git.OUTPUT_LIMIT)
     return store.call(variables=variables, limit=limit)
 
 
-async def _check_pack(store: BareStore, aside: Path, pack: bytes, max_bytes: int) -> None:
+async def take_commit_pack(
+    store: BareStore, head: str, pack: bytes, base: str, most: int, max_bytes: int = MAX_BYTES
+) -> None:
+    """Check a pack of commits made on `base` as `take_in` checks a tree, and make it part of the store."""
+    count = _objects_in(pack)
+    if count == 0 or len(pack) > max_bytes:
+        raise HostileObject(f"The sandbox handed over commits in a pack of {len(pack)} bytes; it was not taken in.")
+    async with _quarantine(store) as aside:
+        await _check_pack(store, aside, pack, max_bytes, kinds=(b"blob", b"tree", b"commit"))
+        call = _within(store, aside)
+        listing = ("rev-list", f"--max-count={most + 1}", head, f"^{base}", "--")
+        made = await git.attempt(call, *listing)
+        commits = made.out.decode().split()
+        if made.code != 0 or not commits:
+            raise HostileObject("The sandbox handed over commits that were not made on the workspace's; left out.")
+        if len(commits) > most:
+            raise HostileObject(f"The sandbox handed over more than {most} commits; they were not taken in.")
+        for commit in commits:
+            tree = await git.git(call, "rev-parse", "--verify", f"{commit}^{{tree}}")
+            await _check_tree(store, tree.decode().strip(), base, aside)
+        await _adopt(store, aside, count)
+
+
+async def _check_pack(
+    store: BareStore, aside: Path, pack: bytes, max_bytes: int, kinds: tuple[bytes, ...] = (b"blob", b"tree")
+) -> None:
     """Index the pack: every object well formed (fsck's warnings count), its links whole, nothing too large."""
     call = _within(store, aside)
     command = ("index-pack", "--stdin", "--strict", "--fix-thin", "--threads=1")
@@ -216,7 +242,7 @@ async def _check_pack(store: BareStore, aside: Path, pack: bytes, max_bytes: int
     for line in described.splitlines():
         kind, size = line.split()
         total += int(size)
-        if kind not in (b"blob", b"tree"):
+        if kind not in kinds:
             raise HostileObject(f"The sandbox handed over a {kind.decode()} among its files; it was not taken in.")
         if int(size) > max_bytes or total > UNPACKED * max_bytes:
             raise HostileObject(

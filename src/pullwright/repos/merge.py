@@ -90,14 +90,6 @@ async def common(store: BareStore, one: str, other: str) -> str | None:
     return answer.out.decode().split()[0] if answer.code == 0 else None
 
 
-async def holds(store: BareStore, later: str, earlier: str) -> bool:
-    """Whether a commit is another, or descends from it."""
-    answer = await git.attempt(store.call(), "merge-base", "--is-ancestor", earlier, later)
-    if answer.code > 1:
-        git.check(answer, ("merge-base",))
-    return answer.code == 0
-
-
 async def commits_between(store: BareStore, base: str, head: str) -> list[str]:
     """The commits of `head` that `base` does not hold, oldest first. Raises `RepositoryError` beyond 500."""
     limit = f"--max-count={MOST_COMMITS + 1}"

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
+from pullwright.domain.commits import CommitStyle
 from pullwright.domain.task import Mode
 from pullwright.engines.base import Work
 from pullwright.engines.native.instructions import guide
@@ -18,8 +19,8 @@ Work like this:
   not depend on each other.
 - Write down a `plan` where the work takes several steps, and keep it true.
 - Make the smallest change that does the whole task, in the style of the code around it. Mend causes, not symptoms.
-- Change files with `apply_patch`. Leave no stray files behind. Do not commit: what the files are at the end is the
-  result.
+- Change files with `apply_patch`. Leave no stray files behind.
+{commits}
 - Do not weaken, skip or delete tests, and do not touch test configuration, to make a check pass. Add tests where the
   task calls for them.
 - Run what shows that your change works, narrow first, then the check command if there is one. It is run again
@@ -28,6 +29,11 @@ Work like this:
 - When the task is done, or cannot be done, call `finish` with a summary for the reviewer: what was wrong, what you
   changed and why, what you could not verify. Plain and honest; no claim that you have not checked.
 """
+
+_SQUASHED = "- Do not commit: what the files are at the end is the result."
+_KEPT = """\
+- Commit with `git commit` in steps that a reviewer can follow, each with a message that says why. Your commits are
+  kept, on top of the commit that you found; what is uncommitted becomes one more. Leave HEAD on your last one."""
 
 _ASK = """\
 You answer a question about a git repository, alone, in a sandbox. The repository is in /workspace, where commands run;
@@ -62,7 +68,8 @@ async def opening(work: Work, introduce: Introduce) -> Opening:
     introduced = await introduce(work, mark)
     messages = [text for text in (found.text, introduced) if text]
     messages.append(_task(work))
-    told = _ASK if work.request.mode is Mode.ASK else _CODE
+    kept = work.request.commits.style is CommitStyle.KEEP
+    told = _ASK if work.request.mode is Mode.ASK else _CODE.format(commits=_KEPT if kept else _SQUASHED)
     return Opening(told + _DATA.format(mark=mark), tuple(messages), mark, found.notices)
 
 
