@@ -388,21 +388,24 @@ async def test_passing_faults_are_tried_again_and_said(
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("fault", "status", "reason"),
     [
-        ('"server-error", times = 99', "3 times in a row"),
-        ('"rate-limit", times = 99, retry_after = 5000', "asks to wait 5000 s"),
-        ('"context-overflow", times = 99', "no conversation this long"),
-        ('"quota", times = 99', "quota is used up"),
+        ('"server-error", times = 99', "waiting", "3 times in a row"),
+        ('"rate-limit", times = 99, retry_after = 5000', "waiting", "asks to wait 5000 s"),
+        ('"context-overflow", times = 99', "gave-up", "no conversation this long"),
+        ('"quota", times = 99', "gave-up", "quota is used up"),
     ],
 )
-async def test_lasting_faults_end_the_attempt_with_the_reason(house_of: MakeHouse, fault: str, reason: str) -> None:
+async def test_lasting_faults_pause_or_end_the_attempt_with_the_reason(
+    house_of: MakeHouse, fault: str, status: str, reason: str
+) -> None:
     house = await house_of()
     scenario = Scenario.parse(f'[[step]]\ntext = "x"\nfault = {{ kind = {fault} }}')
     async with ModelServer(scenario) as server:
         outcome = await house.play(house.engine(server, tries=3), await house.sandbox())
-    assert outcome.status == "gave-up"
+    assert outcome.status == status
     assert reason in outcome.text
+    assert (outcome.until is not None) == (status == "waiting")
 
 
 async def test_calls_that_cannot_be_run_go_back_to_the_model(house_of: MakeHouse) -> None:
