@@ -5,6 +5,7 @@
 - `problems.py`: errors as RFC 9457 problem details.
 - `orders.py`: what clients send.
 - `tasks.py`: tasks: hand in, list, look, steer, patches.
+- `steering.py`: attempts steered: answered, held, taken back, sent another way.
 - `attempts.py`: attempts: logs, long outputs by byte range.
 - `streams.py`: what happens, as server-sent events.
 - `feed.py`: one look at the record for everybody who listens.

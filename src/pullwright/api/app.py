@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pullwright import __version__
-from pullwright.api import attempts, house, streams, tasks
+from pullwright.api import attempts, house, steering, streams, tasks
 from pullwright.api.feed import Feed
 from pullwright.api.problems import Problem, answer, answer_errors
 from pullwright.api.tasks import Unchanged
@@ -23,7 +23,7 @@ from pullwright.flow.worker import work
 PREFIX = "/api/v1"
 MAX_BODY = 2 * 1024 * 1024
 
-_PARTS = (tasks.router, attempts.router, streams.router, house.router)
+_PARTS = (tasks.router, steering.router, attempts.router, streams.router, house.router)
 
 
 def application(platform: Platform, hosts: frozenset[str]) -> FastAPI:

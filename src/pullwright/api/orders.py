@@ -31,6 +31,31 @@ class Words(_Sent):
     text: str = Field(min_length=1, max_length=200_000)
 
 
+class OfAttempt(_Sent):
+    """Which attempt is meant."""
+
+    attempt: int | None = Field(None, ge=1, le=1000, description="Counted from 1; null where there is one to choose.")
+
+
+class Answer(OfAttempt):
+    """The answer to an attempt's question."""
+
+    text: str = Field(min_length=1, max_length=200_000)
+
+
+class RewindOrder(OfAttempt):
+    """Where an attempt is to go on from."""
+
+    turn: int = Field(ge=0, le=100_000, description="The last turn that counts; 0 is the beginning.")
+    text: str = Field("", max_length=200_000, description="Something to say with it.")
+
+
+class ForkOrder(RewindOrder):
+    """Where one more attempt is to go on from."""
+
+    model: str | None = Field(None, max_length=200, description="`PROVIDER:NAME`, where it is to be another.")
+
+
 class TokenOrder(_Sent):
     """A token to be made."""
 
