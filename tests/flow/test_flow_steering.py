@@ -65,3 +65,167 @@ async def paused_when_begun(platform: Platform, task: Task) -> None:
     await seen(platform, task, lambda recorded: recorded.event.kind == "tool-called")
     await steering.pause(platform, task.id)
     await asyncio.wait_for(working, 60)  # it ends by itself: there is nothing to do but wait for a person
+
+
+ASKS = """
+[[step]]
+[[step.call]]
+tool = "exec_command"
+arguments = { cmd = "echo kept > kept.txt; setsid sleep 41.414 >/dev/null 2>&1 & sleep 0.1" }
+[[step.call]]
+tool = "ask_person"
+arguments = { question = "Add or multiply?", choices = ["add", "multiply"] }
+"""
+
+
+async def test_a_question_is_answered_and_the_work_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ASKS + patched(FIX) + FINISH) as (platform, task, server):
+        waiting = await finished(platform, task)
+        assert (waiting.state, waiting.waiting_for) == (State.WAITING, "an answer: Add or multiply?")
+        assert running("sleep 41.414") == []  # the machine is gone, and what ran on it
+        with pytest.raises(UsageError, match="no attempt 2"):
+            await steering.answer(platform, task.id, "1", 2)
+        await steering.answer(platform, task.id, "1")
+        task = await finished(platform, task)
+        assert task.state is State.DONE, task.reason
+        assert "The person answers:" in str(server.bodies[1])
+        assert "multiply" not in str(server.bodies[1]["input"][-1])  # the choice's words, not its number
+        assert task.attempts[0].files_changed == 2  # what was done before the question is there, too
+        with pytest.raises(UsageError, match="asks nothing"):
+            await steering.answer(platform, task.id, "again")
+
+
+async def test_a_paused_attempt_is_taken_back_conversation_and_files_together(tmp_path: Path) -> None:
+    script = (
+        LOOK.format("echo 1 > one.txt")
+        + LOOK.format("echo 2 >> two.txt")
+        + LOOK.format("cat two.txt one.txt; sleep 0.3")
+        + patched(FIX)
+        + FINISH
+    )
+    async with at_work(tmp_path, script) as (platform, task, server):
+        working = asyncio.ensure_future(work(platform, until=lambda: idle(platform)))
+        await seen(platform, task, lambda recorded: recorded.event.kind == "checkpointed" and recorded.event.turn == 2)
+        with pytest.raises(UsageError, match="pause it"):
+            await steering.rewind(platform, task.id, 1)
+        await steering.pause(platform, task.id)
+        await asyncio.wait_for(working, 60)
+        with pytest.raises(UsageError, match="no turn 77"):
+            await steering.rewind(platform, task.id, 77)
+        before = len(server.bodies)
+        await steering.rewind(platform, task.id, 1, text="Leave two.txt out.")
+        task = await finished(platform, task)
+        assert task.state is State.DONE, task.reason
+        asked = str(server.bodies[before]["input"])
+        assert "one.txt" in asked
+        assert "two.txt" not in asked.replace("Leave two.txt out.", "")
+        assert asked.count("Leave two.txt out.") == 1
+        # The script goes by what is in the conversation: after the second turn was taken back it said it again.
+        (looked,) = [text for text in await results(platform, task) if "\n1\n" in text][-1:]
+        assert "\n2\n1\n" in looked  # written once: the file was taken back with the conversation
+        assert "\n2\n2\n" not in looked
+        turns = [
+            r.event.turn for r in await platform.record.events(task.attempts[0].id) if r.event.kind == "turn-ended"
+        ]
+        assert turns == sorted(set(turns))  # numbers go on rising
+
+
+async def test_an_ended_attempt_is_taken_back_to_its_beginning(tmp_path: Path) -> None:
+    async with at_work(tmp_path, patched(FIX) + FINISH) as (platform, task, server):
+        task = await finished(platform, task)
+        head, tree = task.attempts[0].head, task.attempts[0].tree
+        await steering.rewind(platform, task.id, 0, text="Once more.")
+        task = await finished(platform, task)
+        assert task.state is State.DONE, task.reason
+        assert len(server.bodies) == 4
+        assert "Once more." in str(server.bodies[2])
+        assert "apply_patch" not in str(server.bodies[2]["input"])
+        assert task.attempts[0].tree == tree
+        assert task.attempts[0].head is not None
+        assert head is not None
+
+
+async def test_a_fork_goes_its_own_way_and_is_compared(tmp_path: Path) -> None:
+    wrong = FIX.replace("a + b", "a * b")
+    script = LOOK.format("echo draft > notes.txt") + patched(wrong) + FINISH
+    async with at_work(tmp_path, script) as (platform, task, _):
+        task = await finished(platform, task)
+        assert task.state is State.FAILED
+        assert task.pull_request is not None
+        number = task.pull_request.number
+        other = LOOK.format("true") + patched(FIX) + FINISH
+        async with ModelServer(Scenario.parse(other)) as server, a_platform(tmp_path, server) as elsewhere:
+            await steering.fork(elsewhere, task.id, 1, model="openai-chat:scripted", text="Add, do not multiply.")
+            task = await finished(elsewhere, task)
+            assert task.state is State.DONE, task.reason
+            first, second = task.attempts
+            assert (second.model, second.state) == ("openai-chat:scripted", State.DONE)
+            assert task.chosen == second.id
+            assert task.pull_request is not None
+            assert task.pull_request.number == number  # the same pull request, now ready
+            assert not task.pull_request.draft
+            asked = str(server.bodies[0]["messages"])
+            assert "notes.txt" in asked  # the other's first turn is part of its conversation
+            assert "Add, do not multiply." in asked
+            assert "a * b" not in asked
+            assert second.files_changed == 2  # and so are its files
+            assert second.usage.requests == 2
+            assert first.usage.requests == 3
+
+
+async def test_a_fork_of_a_task_that_waits_starts_at_once(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ASKS + patched(FIX) + FINISH) as (platform, task, _):
+        await finished(platform, task)
+        await steering.fork(platform, task.id, 0, text="Do not ask.")
+        task = await finished(platform, task)
+        assert [attempt.state for attempt in task.attempts] == [State.WAITING, State.WAITING]
+        await desk.cancel(platform, task.id)
+        task = await finished(platform, task)
+        assert {attempt.state for attempt in task.attempts} == {State.CANCELLED}
+
+
+STUBBORN = """
+[[step]]
+[[step.call]]
+tool = "exec_command"
+arguments.cmd = '''
+trap '' TERM INT HUP
+for i in 1 2 3; do (trap '' TERM INT HUP; setsid sh -c "trap '' TERM HUP INT; while :; do sleep 31.337; done" &) ; done
+touch begun; while :; do sleep 31.337; done'''
+"""
+
+
+async def test_a_cancelled_command_is_gone_with_all_that_it_started(tmp_path: Path) -> None:
+    async with at_work(tmp_path, STUBBORN + FINISH) as (platform, task, _):
+        working = asyncio.ensure_future(finished(platform, task))
+        await until(lambda: len(running("sleep 31.337")) >= 4)
+        await desk.cancel(platform, task.id)
+        task = await asyncio.wait_for(working, 60)
+        assert task.attempts[0].state is State.CANCELLED
+        assert running("sleep 31.337") == []
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come about within a minute")
+
+
+def running(command: str) -> list[str]:
+    """The processes on this machine, those in sandboxes among them, whose command line holds this."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if command in words:
+            found.append(words)
+    return found
+
+
+async def results(platform: Platform, task: Task) -> list[str]:
+    events = await platform.record.events(task.attempts[0].id)
+    return [recorded.event.output.text for recorded in events if recorded.event.kind == "tool-returned"]

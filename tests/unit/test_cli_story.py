@@ -19,17 +19,22 @@ from pullwright.domain.task import Attempt, EngineChoice, PullRequest, Repositor
 from pullwright.domain.transcript import (
     ChangeTaken,
     Chosen,
+    Compacted,
+    CompactionUndone,
     Delivered,
     EngineNoted,
     EnvironmentChosen,
     EnvironmentPrepared,
     Event,
+    Forked,
     ModelSaid,
     Moved,
     Noticed,
     Output,
     Progressed,
+    QuestionAsked,
     Recorded,
+    Rewound,
     Started,
     ToolCalled,
     ToolReturned,
@@ -185,9 +190,12 @@ def test_what_goes_on_is_kept_for_the_screen() -> None:
     )
     activity = story.activities["t"]
     assert (activity.doing, activity.text, activity.done, activity.total) == ("preparing", "setup: installing", 1, 4)
-    told = tell(story, ("t", Moved(state=State.WAITING, waiting_for="a rate limit")))
+    told = tell(story, ("t-1", Moved(state=State.WAITING, waiting_for="a rate limit")))
     assert "waiting for a rate limit" in told
-    assert story.activities["t"].doing == "waiting for a rate limit"
+    assert story.activities["t-1"].doing == "waiting for a rate limit"
+    assert tell(story, ("t", Moved(state=State.WAITING, waiting_for="a rate limit"))) == ""
+    assert "t" not in story.activities
+    tell(story, ("t-1", Moved(state=State.DONE)))
     tell(story, ("t", Moved(state=State.DONE)))
     assert story.ended
     assert not story.activities
@@ -299,3 +307,30 @@ def test_a_transcript_tells_what_a_run_left_out() -> None:
     text = told(lines)
     for part in ("| +x", "| 3 passed", "|   boom", "t-1 failed: boom"):
         assert part in text
+
+
+def test_waiting_questions_and_ways_back_are_told() -> None:
+    story = Story(make_task())
+
+    def told(event: Event) -> str:
+        return tell(story, ("t-1", event))
+
+    asked = told(QuestionAsked(turn=1, call="c", text="Which?\nSay.", choices=("this", "that")))
+    assert "asks: Which?" in asked
+    assert "2. that" in asked
+    assert 'pullwright task answer t "..."' in asked
+    assert told(Moved(state=State.WAITING, waiting_for="an answer: Which?")) == ""
+    assert "waiting for a rate limit until 12:00" in told(
+        Moved(state=State.WAITING, waiting_for="a rate limit until 12:00")
+    )
+    assert story.activities["t-1"].doing == "waiting for a rate limit until 12:00"
+    summary = Output(text="I did it.", size=9)
+    made = Compacted(turn=9, through=7, summary=summary, tokens_before=9000, tokens_after=900)
+    assert "up to turn 7 is summed up: 9,000 tokens become 900" in told(made)
+    assert "left out again" in told(CompactionUndone(number=4))
+    assert "taken back to the end of turn 3" in told(Rewound(turn=3))
+    assert "taken back to the beginning" in told(Rewound(turn=0))
+    assert "goes on from attempt 1, after turn 4" in told(Forked(attempt="t-1", turn=4))
+    recorded = Recorded(log="t-1", number=1, at=START, event=made)
+    whole = "\n".join(line.text for line in transcript(make_task(), [recorded]))
+    assert "I did it." in whole

@@ -32,6 +32,9 @@ def run(
     allow_host: list[str] | None = None,
     max_cost: float | None = None,
     max_minutes: float | None = None,
+    max_turns: int | None = None,
+    max_tokens: int | None = None,
+    max_context: int | None = None,
     search_seconds: float | None = None,
     ask: bool = False,
     branch: str | None = None,
@@ -63,8 +66,12 @@ def run(
             than once. The repository's own are in `.pullwright.toml`.
         allow_host: A host that the engines may reach: HOST, HOST:PORT, '*.HOST', 'GET,HEAD HOST', or
             preset:package-registries; may be given more than once. Without it the environment's policy holds.
-        max_cost: End an attempt that has cost this many US dollars.
-        max_minutes: End an attempt after this many minutes.
+        max_cost: End an attempt before a call to the model that could make it cost more US dollars than this.
+        max_minutes: End an attempt after this many minutes; waiting for an answer or a provider does not count.
+        max_turns: End an attempt after so many questions to the model.
+        max_tokens: End an attempt before a call that could make it use more tokens than this, in and out together.
+        max_context: Sum the conversation up where it gets longer than so many tokens; by default near what the model
+            takes.
         search_seconds: How long the repair engine searches for an edit, all its searches together.
         ask: Answer a question about the repository, changing nothing.
         branch: The branch that the change is delivered on, or a rule for it with {task}, {slug}, {user} or {repository}
@@ -102,7 +109,7 @@ def run(
         co_authors=tuple(co_author or ()),
         commits=commits,
         allow=tuple(canonical(rule) for rule in allow_host or ()),
-        limits=_limits(max_cost, max_minutes, search_seconds),
+        limits=_limits(max_cost, max_minutes, search_seconds, max_turns, max_tokens, max_context),
     )
     return asyncio.run(_run(order, background=background, json=json))
 
@@ -117,11 +124,25 @@ def _server(text: str) -> tuple[str, str]:
     return server_name(name.strip()), command.strip()
 
 
-def _limits(cost: float | None, minutes: float | None, search: float | None) -> AttemptLimits:
+def _limits(
+    cost: float | None,
+    minutes: float | None,
+    search: float | None,
+    turns: int | None,
+    tokens: int | None,
+    context: int | None,
+) -> AttemptLimits:
     """The attempts' budget: what was said, and what holds by default."""
     from pullwright.domain.limits import AttemptLimits
 
-    said = {"cost": ("--max-cost", cost), "minutes": ("--max-minutes", minutes), "search": ("--search-seconds", search)}
+    said: dict[str, tuple[str, float | None]] = {
+        "cost": ("--max-cost", cost),
+        "minutes": ("--max-minutes", minutes),
+        "search": ("--search-seconds", search),
+        "turns": ("--max-turns", turns),
+        "tokens": ("--max-tokens", tokens),
+        "context": ("--max-context", context),
+    }
     for option, value in said.values():
         if value is not None and not value > 0:
             raise UsageError(f"{option} takes a number above 0, not {value}")

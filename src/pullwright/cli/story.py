@@ -13,20 +13,27 @@ from pullwright.domain.transcript import (
     CancelRequested,
     ChangeTaken,
     Chosen,
+    Compacted,
+    CompactionUndone,
     ConflictsFound,
     Delivered,
     EgressDecided,
     EngineNoted,
     EnvironmentChosen,
     EnvironmentPrepared,
+    Forked,
     Integrated,
     ModelSaid,
     Moved,
     Noticed,
+    PauseRequested,
     PersonSaid,
     PlanMade,
     Progressed,
+    QuestionAsked,
     Recorded,
+    ResumeRequested,
+    Rewound,
     Started,
     ToolCalled,
     ToolReturned,
@@ -93,8 +100,8 @@ class Story:
         """What the log is at now."""
         event, log = recorded.event, recorded.log
         if isinstance(event, Moved):
-            if event.state.final or (log == self.task.id and event.state is State.RUNNING):
-                self.activities.pop(log, None)  # a running task shows in its attempts
+            if event.state.final or (log == self.task.id and event.state in (State.RUNNING, State.WAITING)):
+                self.activities.pop(log, None)  # a task at work shows in its attempts
             else:
                 doing = f"{event.state}{f' for {shown(event.waiting_for)}' if event.waiting_for else ''}"
                 self.activities[log] = Activity(self._who(log), doing, recorded.at)
@@ -138,7 +145,23 @@ class Story:
             case EngineNoted(text=text):
                 return [Line(shown(line), "dim") for line in text.splitlines() if line.strip()]
             case TurnEnded(status=status, text=text):
-                return [] if status == "continue" else [Line(f"{status}: {first_line(text, 160)}")]
+                return [] if status in ("continue", "waiting") else [Line(f"{status}: {first_line(text, 160)}")]
+            case QuestionAsked() as asked:
+                return self._asked(asked)
+            case Compacted() as made:
+                return [_compacted(made)]
+            case CompactionUndone():
+                return [Line("the summary is left out again; the conversation is read whole", "head")]
+            case Rewound(turn=turn):
+                where = f"the end of turn {turn}" if turn else "the beginning"
+                return [Line(f"taken back to {where}, conversation and files; what came after counts no more", "head")]
+            case Forked(attempt=parent, turn=turn):
+                where = f"after turn {turn}" if turn else "at the beginning"
+                return [Line(f"goes on from attempt {parent.rsplit('-', 1)[-1]}, {where}", "head")]
+            case PauseRequested():
+                return [Line("pause requested: it holds after the turn in flight", "warning")]
+            case ResumeRequested():
+                return [Line("resumed", "head")]
             case ChangeTaken(change=change):
                 return [
                     _change_line(count(len(change.files), "file"), change.insertions, change.deletions, change.empty)
@@ -157,8 +180,16 @@ class Story:
             case _:
                 return []
 
+    def _asked(self, asked: QuestionAsked) -> list[Line]:
+        first, *more = [line for line in shown(asked.text).splitlines() if line.strip()] or [""]
+        lines = [Line(f"asks: {first}", "warning"), *(Line(f"  {line}", "warning") for line in more[:20])]
+        lines += [Line(f"  {number}. {first_line(choice, 300)}") for number, choice in enumerate(asked.choices, 1)]
+        return [*lines, Line(f'  answer with: pullwright task answer {self.task.id} "..."', "dim")]
+
     def _moved(self, log: str, moved: Moved) -> list[Line]:
         if moved.state is State.WAITING:
+            if log == self.task.id or (moved.waiting_for or "").startswith("an answer: "):
+                return []  # its attempts tell what for; a question has been told
             return [Line(f"waiting for {shown(moved.waiting_for or 'something')}", "warning")]
         if not moved.state.final:
             return [Line(_PHASES[moved.state], "head")] if log != self.task.id or self._speaks(moved.state) else []
@@ -331,6 +362,11 @@ def _returned(returned: ToolReturned) -> list[Line]:
     if returned.failed:
         return [Line(f"  failed after {duration(returned.seconds)}: {first_line(returned.output.text)}", "warning")]
     return [Line(f"  {duration(returned.seconds)}", "dim")] if returned.seconds >= 1 else []
+
+
+def _compacted(made: Compacted) -> Line:
+    sizes = f"{made.tokens_before:,} tokens become {made.tokens_after:,}"
+    return Line(f"the conversation up to turn {made.through} is summed up: {sizes}", "head")
 
 
 def _notice(text: str, level: str) -> list[Line]:

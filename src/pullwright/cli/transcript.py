@@ -7,6 +7,7 @@ from pullwright.cli.words import shown
 from pullwright.domain.task import Task
 from pullwright.domain.transcript import (
     Checkpointed,
+    Compacted,
     EngineNoted,
     ModelAsked,
     ModelSaid,
@@ -36,10 +37,19 @@ def transcript(task: Task, events: list[Recorded]) -> Iterator[Line]:
 def _whole(recorded: Recorded) -> Iterator[Line]:
     """What the one line of an event left out."""
     match recorded.event:
-        case ModelAsked(turn=turn, model=model, request=request):
-            yield Line(f"        turn {turn}: asked {shown(model)}, {request.size:,} bytes", "dim")
-        case ModelSaid(text=text) | TurnEnded(text=text):
+        case ModelAsked(turn=turn, model=model, request=request, purpose=purpose):
+            what = " for a summary" if purpose == "summary" else ""
+            yield Line(f"        turn {turn}: asked {shown(model)}{what}, {request.size:,} bytes", "dim")
+        case ModelSaid(text=text, reasoning=reasoning):
+            if reasoning.strip():
+                yield Line("          reasoning:", "dim")
+                yield from _block(reasoning, "dim")
             yield from _block(text, "plain")
+        case TurnEnded(text=text):
+            yield from _block(text, "plain")
+        case Compacted(summary=summary) as made:
+            yield from _block(summary.text, "dim")
+            yield Line(f"        event {recorded.number}; summing up cost {_spent(made)}", "dim")
         case ToolCalled(arguments=arguments):
             for name, value in arguments.items():
                 if isinstance(value, str) and "\n" in value.strip():
@@ -57,6 +67,12 @@ def _whole(recorded: Recorded) -> Iterator[Line]:
             yield Line(f"        {shown(step)}: {shown(text)}", "dim")
         case _:
             return
+
+
+def _spent(made: Compacted) -> str:
+    usage = made.usage
+    cost = f", ${usage.cost:.4f}" if usage.cost is not None else ""
+    return f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out{cost}"
 
 
 def _block(text: str, style: str) -> Iterator[Line]:

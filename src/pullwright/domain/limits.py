@@ -11,6 +11,9 @@ class AttemptLimits(Value):
     minutes: float = Field(60.0, gt=0, description="Wall time of one attempt, in minutes.")
     turns: int = Field(200, gt=0, description="Model turns.")
     tokens: int = Field(20_000_000, gt=0, description="Input and output tokens together.")
+    context: int | None = Field(
+        None, gt=0, description="Tokens of conversation above which it is summed up; None: by what the model takes."
+    )
     cost: float | None = Field(None, gt=0, description="US dollars; None: no cap.")
     search: float = Field(80.0, gt=0, description="Seconds that the repair engine searches, all its searches together.")
 

@@ -104,6 +104,7 @@ class ModelAsked(Value):
     turn: int
     model: str
     request: Output
+    purpose: Literal["turn", "summary"] = "turn"
 
 
 class ModelSaid(Value):
@@ -178,6 +179,7 @@ class Compacted(Value):
     tokens_before: int
     tokens_after: int
     usage: Usage = Field(Usage(), description="What making the summary cost.")
+    response: Output | None = Field(None, description="The exact, whole response.")
 
 
 class CompactionUndone(Value):

@@ -69,6 +69,7 @@ class Question:
     items: tuple[Item, ...]
     tools: tuple[ToolSpec, ...] = ()
     cache_key: str | None = None  # the same for all turns of a conversation
+    max_output: int | None = None  # tokens that the reply may have, reasoning and all; None: as many as the model gives
 
 
 @dataclass(frozen=True)

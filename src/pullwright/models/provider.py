@@ -115,8 +115,8 @@ class ProviderModel:
         settings = spoken.settings.copy()
         if spoken.cache_key and question.cache_key:
             settings[spoken.cache_key] = question.cache_key  # type: ignore[literal-required]  # the provider's own
-        if limit is not None:
-            settings["max_tokens"] = limit
+        if most := limit or question.max_output:
+            settings["max_tokens"] = most
         said = messages(question, images_in_results=spoken.images_in_results)
         offered = parameters(question)
         with showing(listener) as shown:

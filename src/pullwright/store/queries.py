@@ -125,9 +125,11 @@ def anything_to_do(connection: Connection) -> bool:
     if any(row.state != State.WAITING or row.cancel_requested for row in rows):
         return True
     here = [row.id for row in rows]
-    waiting = select(ATTEMPTS.c.id).where(ATTEMPTS.c.task.in_(here), ATTEMPTS.c.state.not_in(_FINAL))
-    logs = list(connection.execute(waiting).scalars())
-    return len(logs) < len(here) or not all(_held_by_person(connection, log) for log in logs)
+    at_work = select(ATTEMPTS.c.id, ATTEMPTS.c.state).where(ATTEMPTS.c.task.in_(here), ATTEMPTS.c.state.not_in(_FINAL))
+    attempts = connection.execute(at_work).all()
+    if len(attempts) < len(here) or any(row.state != State.WAITING for row in attempts):
+        return True
+    return not all(_held_by_person(connection, row.id) for row in attempts)
 
 
 def _held_by_person(connection: Connection, log: str) -> bool:

@@ -1,32 +1,24 @@
 """One turn of the agent loop: load the log, ask the model, act on its answer; each thing written down around it."""
 
-import asyncio
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from pullwright.domain.errors import ModelFailed, ModelPaused, ModelUnavailable, UsageError
-from pullwright.domain.task import Mode, TaskRequest, Usage
-from pullwright.domain.transcript import (
-    Checkpointed,
-    EngineNoted,
-    ModelAsked,
-    ModelSaid,
-    Noticed,
-    Recorded,
-    ToolCalled,
-    ToolReturned,
-)
-from pullwright.engines.base import Piece, TurnOutcome, Work
-from pullwright.engines.native import conversation
-from pullwright.engines.native.conversation import INTERRUPTED, Turn
-from pullwright.engines.native.prompt import Opening, opening
+from pullwright.domain.errors import ContextOverflow, ModelFailed, ModelPaused, ModelUnavailable, UsageError
+from pullwright.domain.task import Mode, TaskRequest
+from pullwright.domain.transcript import EngineNoted, Noticed, QuestionAsked, ToolReturned
+from pullwright.engines.base import TurnOutcome, Work
+from pullwright.engines.native import conversation, repetition
+from pullwright.engines.native.acting import act
+from pullwright.engines.native.asking import RESPONSE_INLINE, Asker
+from pullwright.engines.native.budget import Spent
+from pullwright.engines.native.compaction import NoRoom, compact, put_back
+from pullwright.engines.native.conversation import INTERRUPTED, Conversation, Turn
+from pullwright.engines.native.prompt import opening
 from pullwright.engines.native.tools.base import Context, Tool
 from pullwright.engines.native.tools.ending import FINISH
-from pullwright.engines.native.tools.toolbox import Introduce, Toolbox, arguments_of
-from pullwright.models.base import Listener, Model, Question, Words
+from pullwright.engines.native.tools.toolbox import Introduce, Toolbox
+from pullwright.models.base import Model, Words
 
-_REQUEST_INLINE = 2 * 1024  # the rest of a request is in its blob: each repeats all that came before
-_RESPONSE_INLINE = 64 * 1024  # read back at every later turn
+_NOBODY = "Nobody has answered. Go on with what seems best to you, and say what you assumed."
 
 
 class NativeEngine:
@@ -47,105 +39,104 @@ class NativeEngine:
 
     async def turn(self, work: Work, number: int) -> TurnOutcome:
         """One response of the model and its tool calls."""
-        events = await work.log.read()
-        told = _noted(events) or await _open(work, number, self._toolbox.introduce)
-        talk = await conversation.read(work.log, events, number, self._model.words)
-        if begun := talk.turns.get(number):
-            return await self._take_up(work, begun, talk, told)
-        if reason := _over(work, number, talk.usage):
-            return TurnOutcome("gave-up", reason)
-        context = self._context(work, number, told)
+        talk = await self._load(work, number)
+        assert talk.told is not None
+        context = Context(work, number, sees=self._model.sees(), mark=talk.told.mark)
         offered = await self._toolbox.offered(context)
-        question = Question(
-            instructions=told.instructions,
-            items=talk.items(told.messages, number),
-            tools=tuple(tool.spec for tool in offered.values()),
-            cache_key=work.attempt.id,
-        )
+        if begun := talk.turns.get(number):
+            return await self._take_up(context, begun, talk, offered)
+        specs = tuple(tool.spec for tool in offered.values())
         try:
-            words = await self._ask(work, number, question)
+            words = await self._ask(Asker(self._model, work, number, talk.told.instructions, specs), context)
         except ModelPaused as pause:
-            return TurnOutcome("waiting", str(pause), pause.until)
-        except (ModelFailed, ModelUnavailable) as error:
+            return TurnOutcome("waiting", f"the model: {str(pause).partition('. Asking again')[0]}", pause.until)
+        except (ModelFailed, ModelUnavailable, Spent, NoRoom) as error:
             return TurnOutcome("gave-up", str(error))
         if not words.calls:
-            return _without_calls(work, words, talk.turns.get(number - 1), events)
+            return _without_calls(work, words, talk, number)
         return await self._act(context, words, offered)
 
-    def _context(self, work: Work, number: int, told: Opening) -> Context:
-        return Context(work, number, sees=self._model.sees(), mark=told.mark)
+    async def _load(self, work: Work, number: int) -> Conversation:
+        """The log as the model is to see it, begun where it was not, a person's answer returned to its question."""
+        talk = await conversation.read(work.log, self._model.words)
+        if talk.told is None:
+            await _open(work, number, self._toolbox.introduce)
+            talk = await conversation.read(work.log, self._model.words)
+        if talk.question and talk.question.turn < number:
+            await _answer(work, talk, talk.question)
+            talk = await conversation.read(work.log, self._model.words)
+        return talk
 
-    async def _ask(self, work: Work, number: int, question: Question) -> Words:
-        async def before(body: bytes) -> None:
-            request = await work.log.output(body, inline=_REQUEST_INLINE)
-            await work.log.append(ModelAsked(turn=number, model=self._model.name, request=request))
+    async def _ask(self, asker: Asker, context: Context) -> Words:
+        """The model's answer; near its limit, to a conversation that was summed up first."""
+        talk = await conversation.read(asker.work.log, self._model.words)
+        limit = asker.limit
+        if asker.tokens(talk) > limit:
+            talk = await self._sum_up(asker, talk, context.mark, limit)
+        try:
+            return await asker.turn(talk)
+        except ContextOverflow:
+            if not talk.turns:
+                raise
+            # It takes less than is known of it, or than was guessed.
+            talk = await self._sum_up(asker, talk, context.mark, min(limit, asker.tokens(talk) // 2))
+            return await asker.turn(talk)
 
-        async def waits(why: str) -> None:
-            await work.log.append(Noticed(text=why, level="warning"))
-
-        reply = await self._model.ask(
-            question, Listener(before, lambda text: work.reveal(Piece("text", text)), waits=waits)
-        )
-        response = await work.log.output(reply.message, inline=_RESPONSE_INLINE)
-        await work.log.append(
-            ModelSaid(
-                turn=number,
-                response=response,
-                text=reply.words.text,
-                reasoning=reply.words.reasoning,
-                model=reply.model,
-                usage=reply.usage,
-                time_to_first_token=reply.time_to_first_token,
-                seconds=reply.seconds,
+    async def _sum_up(self, asker: Asker, talk: Conversation, mark: str, limit: int) -> Conversation:
+        log, words = asker.work.log, self._model.words
+        if await put_back(asker, talk):
+            talk = await conversation.read(log, words)
+        if asker.tokens(talk) > limit:
+            await compact(asker, talk, mark, limit)
+            talk = await conversation.read(log, words)
+        if (tokens := asker.tokens(talk)) > limit:
+            raise NoRoom(
+                f"the conversation comes to {tokens:,} tokens even after it was summed up; {limit:,} are too few for "
+                "this task. Use a model that takes more, or hand in smaller parts."
             )
-        )
-        return reply.words
+        return talk
 
     async def _act(self, context: Context, words: Words, offered: Mapping[str, Tool]) -> TurnOutcome:
-        work, number = context.work, context.turn
-        summary: str | None = None
-        for call in words.calls:
-            arguments = arguments_of(call)
-            shown = {"raw": call.arguments} if arguments is None else arguments
-            await work.log.append(ToolCalled(turn=number, call=call.id, name=call.name, arguments=shown))
-            started = time.monotonic()
-            result = await self._toolbox.run(context, call, arguments, offered)
-            seconds = time.monotonic() - started
-            output = await work.log.output(result.text.encode("utf-8", "replace"), inline=result.shown)
-            await work.log.append(
-                ToolReturned(
-                    turn=number,
-                    call=call.id,
-                    output=output,
-                    failed=result.failed,
-                    pictures=result.pictures,
-                    seconds=seconds,
-                )
-            )
-            summary = result.summary or summary
-        return TurnOutcome("continue") if summary is None else TurnOutcome("finished", summary)
+        acts = await act(self._toolbox, context, words.calls, offered)
+        if acts.asked:
+            return _asks(acts.asked)
+        if acts.summary is not None:
+            return TurnOutcome("finished", acts.summary)
+        talk = await conversation.read(context.work.log, self._model.words)
+        turn = talk.turns[context.turn]
+        now = [*talk.repeated, repetition.signature(words.calls, turn.returned)]
+        if reason := repetition.stopped(now, words.calls):
+            return TurnOutcome("gave-up", reason)
+        return TurnOutcome("continue")
 
-    async def _take_up(self, work: Work, turn: Turn, talk: conversation.Conversation, told: Opening) -> TurnOutcome:
+    async def _take_up(
+        self, context: Context, turn: Turn, talk: Conversation, offered: Mapping[str, Tool]
+    ) -> TurnOutcome:
         """A turn whose answer is in the log: it is not asked, nor run, again."""
+        work = context.work
         if not turn.words.calls:
-            return _without_calls(work, turn.words, talk.turns.get(turn.number - 1), await work.log.read())
+            return _without_calls(work, turn.words, talk, turn.number)
         if all(call.name == FINISH for call in turn.words.calls):
-            context = self._context(work, turn.number, told)  # it touches nothing outside the log
-            return await self._act(context, turn.words, await self._toolbox.offered(context))
+            return await self._act(context, turn.words, offered)  # it touches nothing outside the log
         output = await work.log.output(INTERRUPTED.encode())
         for call in turn.words.calls:
             known = turn.returned.get(call.id)
-            if known is None or not known.interrupted:
+            kept = (known and known.interrupted) or (turn.asked and turn.asked.call == call.id)
+            if not kept:
                 await work.log.append(
                     ToolReturned(
                         turn=turn.number, call=call.id, output=output, failed=True, interrupted=True, seconds=0.0
                     )
                 )
-        return TurnOutcome("continue")
+        return _asks(turn.asked) if turn.asked else TurnOutcome("continue")
 
 
-async def _open(work: Work, number: int, introduce: Introduce) -> Opening:
-    """What every question begins with, written down so that it stays the same."""
+def _asks(asked: QuestionAsked) -> TurnOutcome:
+    return TurnOutcome("waiting", f"an answer: {asked.text}")
+
+
+async def _open(work: Work, number: int, introduce: Introduce) -> None:
+    """What every question begins with is written down, so that it stays the same."""
     told = await opening(work, introduce)
     for notice in told.notices:
         await work.log.append(Noticed(text=notice, level="warning"))
@@ -154,39 +145,25 @@ async def _open(work: Work, number: int, introduce: Introduce) -> Opening:
     await work.log.append(
         EngineNoted(turn=number, topic="opening", text=given or "The repository has no instructions", data=data)
     )
-    return told
 
 
-def _noted(events: Sequence[Recorded]) -> Opening | None:
-    for recorded in events:
-        if isinstance(recorded.event, EngineNoted) and recorded.event.topic == "opening":
-            data = recorded.event.data
-            return Opening(data["instructions"], tuple(data["messages"]), mark=data.get("mark", ""))
-    return None
+async def _answer(work: Work, talk: Conversation, question: QuestionAsked) -> None:
+    """What a person has said since the question is returned to its call."""
+    said = "\n\n".join(talk.unread)
+    text = f"The person answers:\n{said}" if said else _NOBODY
+    output = await work.log.output(text.encode("utf-8", "replace"), inline=RESPONSE_INLINE)
+    await work.log.append(
+        ToolReturned(turn=question.turn, call=question.call, output=output, failed=not said, seconds=0.0)
+    )
 
 
-def _over(work: Work, number: int, usage: Usage) -> str | None:
-    """Which limit has been reached, if one has."""
-    limits = work.request.limits
-    spent = usage.input_tokens + usage.output_tokens
-    if number > limits.turns:
-        return f"the limit of {limits.turns} turns was reached"
-    if spent >= limits.tokens:
-        return f"the limit of {limits.tokens} tokens was reached ({spent} used)"
-    if limits.cost is not None and (usage.cost or 0.0) >= limits.cost:
-        return f"the limit of ${limits.cost:.2f} was reached (${usage.cost or 0.0:.2f} spent)"
-    if asyncio.get_running_loop().time() >= work.deadline:
-        return f"the time limit of {limits.minutes:g} minutes was reached"
-    return None
-
-
-def _without_calls(work: Work, words: Words, before: Turn | None, events: Sequence[Recorded]) -> TurnOutcome:
+def _without_calls(work: Work, words: Words, talk: Conversation, number: int) -> TurnOutcome:
     """An answer in words only ends the work if there is something to show for it, or at the second time in a row."""
     if words.finish == "filtered":
         return TurnOutcome("gave-up", "the model's provider withheld the answer (content filter)")
     text = words.text.strip()
-    changed = any(isinstance(recorded.event, Checkpointed) for recorded in events)
-    answered = text and words.finish == "stop" and (changed or work.request.mode is Mode.ASK)
+    answered = text and words.finish == "stop" and (talk.changed or work.request.mode is Mode.ASK)
+    before = talk.before(number)
     again = before is not None and not before.words.calls
     if not answered and not again:
         return TurnOutcome("continue")

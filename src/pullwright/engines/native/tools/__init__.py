@@ -11,5 +11,6 @@
 - `planning.py`: `plan`.
 - `servers.py`: tools of MCP servers.
 - `connection.py`: one MCP server in a sandbox.
+- `asking.py`: `ask_person`.
 - `ending.py`: `finish`.
 """

@@ -31,6 +31,13 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Asks:
+    """That the result's text is a question to a person, and the answers it offers."""
+
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Result:
     """What a call gave.
 
@@ -41,6 +48,7 @@ class Result:
     data: str | None = None
     failed: bool = False
     summary: str | None = None  # of a `finish` that counts
+    asks: Asks | None = None  # the call returns what a person answers
     pictures: tuple[Picture, ...] = ()
     shown: int = SHOWN  # bytes of the text that the model is shown; the whole is kept
     writes: bool = True  # whether the workspace may have changed; the toolbox knows better where a tool never writes

@@ -11,6 +11,7 @@ from pullwright.domain.errors import SandboxError, SandboxLost
 from pullwright.engines.base import Work
 from pullwright.engines.native.fence import fenced
 from pullwright.engines.native.instructions import Instructions
+from pullwright.engines.native.tools.asking import asking
 from pullwright.engines.native.tools.base import Context, Result, Tool
 from pullwright.engines.native.tools.commands import Commands
 from pullwright.engines.native.tools.ending import ending
@@ -69,7 +70,7 @@ class Toolbox:
         cls, tools: Sequence[Tool] = (), families: Sequence[Family] = (), introduce: Introduce | None = None
     ) -> "Toolbox":
         """What every attempt has, and more tools before its end."""
-        usual = (patching(), searching(), pictures(), planning(), *tools, ending())
+        usual = (patching(), searching(), pictures(), planning(), *tools, asking(), ending())
         return cls(usual, (Commands(), Servers(), *families), introduce)
 
     async def offered(self, context: Context) -> dict[str, Tool]:
