@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import App
 
 if TYPE_CHECKING:
-    from pullwright.code.index.codebase import Place, Use
+    from pullwright.code.index.uses import Place, Use
     from pullwright.flow.codebase import Opened
 
 app = App(name="code", help="Find one's way in a repository: map, find, refs, tests.")
@@ -52,7 +52,8 @@ def find(symbol: str, *, repo: str = ".", base: str | None = None, json: bool = 
     """
 
     async def perform() -> int:
-        from pullwright.code.index.codebase import Found, Place
+        from pullwright.code.index.codebase import Found
+        from pullwright.code.index.uses import Place
 
         async with _opened(repo, base) as opened:
             outline = await opened.codebase.outline(symbol)
@@ -73,7 +74,8 @@ def find(symbol: str, *, repo: str = ".", base: str | None = None, json: bool = 
 def refs(symbol: str, *, repo: str = ".", base: str | None = None, everything: bool = False, json: bool = False) -> int:
     """Find where a symbol is used, or who imports a file. Exit status 1 where nothing is found.
 
-    Uses that imports and syntax speak for come first. Lines that only hold the same name are counted.
+    Uses that imports and syntax speak for come first, then members of objects whose type is not known. Lines that hold
+    the same name and seem to mean another are counted.
 
     Args:
         symbol: `name`, `Owner.name`, `path:name`, or the path of a file.
@@ -95,15 +97,18 @@ def refs(symbol: str, *, repo: str = ".", base: str | None = None, everything: b
                 _print(value, lines or [f"no file imports {symbol}"], opened, json=json)
                 return 0 if importers else 1
             found = await codebase.references(symbol)
-            uses = [*found.uses, *(found.others if everything else ())]
-            lines = [_use(one) for one in (uses if everything else uses[:_LINES])]
-            if len(lines) < len(uses):
-                lines.append(f"and {len(uses) - len(lines):,} more; --everything shows them")
+            groups = [("", found.uses), ("possibly:", found.possible)]
+            groups += [("the same name, but seemingly of another:", found.others)] if everything else []
+            uses = found.uses + found.possible
+            lines = _grouped(groups, None if everything else _LINES)
             if found.others and not everything:
-                lines.append(f"{len(found.others):,} lines hold the same name and seem to mean another")
+                lines.append(
+                    f"{len(found.others):,} lines hold the same name and seem to mean another; see --everything"
+                )
             value = {
                 "definitions": [_place_value(one) for one in found.places],
                 "uses": [one._asdict() for one in found.uses],
+                "possible": [one._asdict() for one in found.possible],
                 "others": [one._asdict() for one in found.others],
             }
             _print(value, lines or [f"{symbol} is not used here"], opened, json=json)
@@ -201,6 +206,22 @@ def _place_value(place: Place) -> dict[str, Any]:
         "container": one.container,
         "text": one.text,
     }
+
+
+def _grouped(groups: list[tuple[str, tuple[Use, ...]]], room: int | None) -> list[str]:
+    """The uses below their headings, at most `room` of them all together."""
+    lines: list[str] = []
+    left = room
+    for heading, uses in groups:
+        shown = uses if left is None else uses[:left]
+        lines += [heading] if heading and shown else []
+        lines += [_use(one) for one in shown]
+        if len(shown) < len(uses):
+            lines.append(
+                f"and {len(uses) - len(shown):,} more{' ' + heading.rstrip(':') if heading else ''}; see --everything"
+            )
+        left = left if left is None else left - len(shown)
+    return lines
 
 
 def _use(use: Use) -> str:

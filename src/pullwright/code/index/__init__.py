@@ -2,6 +2,7 @@
 
 - `indexes.py`: the indexes of all repositories, brought up to date with a commit when asked for.
 - `codebase.py`: the questions: find, references, outline, importers, map, tests.
+- `uses.py`: which uses of a name mean a given definition of it.
 - `snapshot.py`: the indexed files of one tree, and who leads to whom among them.
 - `ranked.py`: a map of a repository that fits a budget.
 - `touched.py`: which tests a change touches.

@@ -2,31 +2,21 @@
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from pullwright.code.index import ranked
-from pullwright.code.index.extract import IMPORTED, KEYWORD, KINDS, MEMBER, PLAIN, THROUGH, Definition, unpack
-from pullwright.code.index.languages import LANGUAGES
+from pullwright.code.index.extract import KINDS, Definition
 from pullwright.code.index.snapshot import Snapshot
 from pullwright.code.index.touched import Touched, is_test, touched_by
+from pullwright.code.index.uses import Place, Use, sort_uses
 
 T = TypeVar("T")
 
-_MEMBERS = ("method", "field", "constant")
 _PLACED = 200  # uses that are told with the definition around them
 _HOLDERS = ("class", "interface", "function", "method", "local")
 _SUGGESTIONS = 8
-
-
-@dataclass(frozen=True)
-class Place:
-    """A definition and the file that it stands in."""
-
-    path: str
-    definition: Definition
 
 
 @dataclass(frozen=True)
@@ -37,22 +27,14 @@ class Found:
     similar: tuple[str, ...] = ()
 
 
-class Use(NamedTuple):
-    """One line that uses a name."""
-
-    path: str
-    line: int
-    within: str = ""  # the definition around it
-    imported: bool = False  # in an import statement
-
-
 @dataclass(frozen=True)
 class References:
-    """The uses of a symbol, those that imports and syntax speak for apart from those that only share its name."""
+    """The uses of a symbol, sorted by how much speaks for them."""
 
     places: tuple[Place, ...]
-    uses: tuple[Use, ...]
-    others: tuple[Use, ...]
+    uses: tuple[Use, ...]  # imports and syntax say so
+    possible: tuple[Use, ...]  # members of objects whose type is not known
+    others: tuple[Use, ...]  # the same name, and something says that it means another
 
 
 @dataclass(frozen=True)
@@ -182,32 +164,12 @@ class Codebase:
         return Found((), tuple(similar))
 
     def _references(self, text: str) -> References:
-        symbol = _Symbol.of(text)
-        places = list(self._find(text).places)
-        users = {
-            path: unpack(packed)
-            for file, packed in self.snapshot.shelf.uses(symbol.name)
-            for path in self.snapshot.by_file.get(file, ())
-        }
-        free = {place.path for place in places if not _is_member(place.definition)}
-        members = {place.path for place in places if _is_member(place.definition)}
-        fields = any(place.definition.kind == "field" for place in places)
-        reached = _visible(self.snapshot, free, users.keys())
-        sure: list[Use] = []
-        unsure: list[Use] = []
-        for path in sorted(users):
-            bare = LANGUAGES[self.snapshot.language(path)].members_bare or path in members
-            lines: dict[int, tuple[bool, bool]] = {}
-            for line, kind in users[path]:
-                likely = (path in reached and kind in (PLAIN, THROUGH, IMPORTED)) or (
-                    bool(members)
-                    and (kind in (MEMBER, THROUGH) or (bare and kind == PLAIN) or (fields and kind == KEYWORD))
-                )
-                before = lines.get(line, (False, True))
-                lines[line] = (before[0] or likely, before[1] and kind == IMPORTED)
-            for line, (likely, imported) in lines.items():
-                (sure if likely else unsure).append(Use(path, line, imported=imported))
-        return References(tuple(places), self._within(sure), tuple(unsure))
+        places = self._find(text).places
+        sorted_uses = sort_uses(self.snapshot, _Symbol.of(text).name, places)
+        sure = self._within(sorted_uses.sure)
+        room = max(_PLACED - len(sure), 0)
+        possible = self._within(sorted_uses.possible[:room]) + tuple(sorted_uses.possible[room:])
+        return References(places, sure, possible, tuple(sorted_uses.others))
 
     def _within(self, uses: Sequence[Use]) -> tuple[Use, ...]:
         """The same, the first of them with the definitions around them: as many as anybody would read."""
@@ -232,30 +194,7 @@ def _fits(one: Definition, path: str, symbol: _Symbol) -> bool:
     return not symbol.around or around[-len(symbol.around) :] == symbol.around
 
 
-def _is_member(one: Definition) -> bool:
-    return (one.kind in _MEMBERS and bool(one.container)) or (one.kind == "declaration" and bool(one.container))
-
-
 def _likelihood(place: Place) -> tuple[object, ...]:
     kind = place.definition.kind
     order = KINDS.index(kind) if kind in KINDS else len(KINDS)
     return is_test(place.path), order, place.path.count("/"), place.path, place.definition.line
-
-
-def _visible(snapshot: Snapshot, definers: Collection[str], users: Collection[str]) -> set[str]:
-    """The files in which a name can mean what these files define: they import it, or are handed it on."""
-    seen = set(definers)
-    waiting = deque(definers)
-    for path in definers:
-        for other in snapshot.package(path):
-            if other not in seen:
-                seen.add(other)
-                waiting.append(other)
-    while waiting:
-        at = waiting.popleft()
-        for other, edge in snapshot.importers.get(at, ()):
-            everything = edge.names == ("*",)
-            if other not in seen and (other in users or everything):
-                seen.add(other)
-                waiting.append(other)
-    return seen

@@ -41,12 +41,19 @@ KINDS = (
 )
 """What is defined, the most telling first."""
 
-PLAIN, MEMBER, THROUGH, IMPORTED, KEYWORD = range(5)
-"""How a name is used: by itself, as a member, as a member of what is imported, in an import, as a keyword of a call."""
+PLAIN, MEMBER, THROUGH, IMPORTED, KEYWORD, OWN, INHERITED = range(7)
+"""How a name is used: by itself; as a member, of something that is imported; in an import; as a keyword of a call; as a
+member of the object itself (`self`, `this`), of what its class inherits from (`super`)."""
+
+OF = "@"
+"""Stands in a use's name between a member and the type that it is taken of: `parse@Url`."""
 
 _SPACE = b" \t\r\n"
 # What stands before a member, read backwards: names with dots and the like between them.
 _CHAIN = re.compile(rb"\s*([\w$\x80-\xff]+)(?:\s*(?:\.\??|::|>-)\s*([\w$\x80-\xff]+))*")
+_TYPE = re.compile(rb"(?:\.|::)([\w$]*[A-Z])(?![\w$.:>)\]])")
+_SELVES = (b"fles", b"slc", b"siht", b"fleS", b"repus")  # self, cls, this, Self, super
+_SUPER = b")(repus"
 _REACH = 160
 _TYPES = {"class", "interface", "enum", "scope", "type"}
 
@@ -268,10 +275,20 @@ class _Reader:
                 kind = self._kind(start, bound)
             if kind == PLAIN and self.language.name == "python" and _is_keyword(data, start, end):
                 kind = KEYWORD
-            known = uses.setdefault(data[start:end].decode("utf-8", "replace").strip("#"), [])
-            if not known or known[-1] != (row, kind):
-                known.append((row, kind))
+            name = data[start:end].decode("utf-8", "replace").strip("#")
+            named = [name]
+            if kind in (MEMBER, THROUGH) and (owner := self._owner(start)):
+                named.append(f"{name}{OF}{owner}")
+            for one in named:
+                known = uses.setdefault(one, [])
+                if not known or known[-1] != (row, kind):
+                    known.append((row, kind))
         return {name: pack(places) for name, places in uses.items() if name}
+
+    def _owner(self, start: int) -> str:
+        """The type that a member is taken of, where one stands right before it by name."""
+        found = _TYPE.match(self.data[max(0, start - _REACH) : start][::-1])
+        return found[1][::-1].decode("utf-8", "replace") if found else ""
 
     def _kind(self, start: int, bound: set[str]) -> int:
         """Whose member a name is, going by what stands before it."""
@@ -288,9 +305,13 @@ class _Reader:
         while at >= 0 and data[at] in b".:->?":
             at -= 1
         before = data[max(0, at + 1 - _REACH) : at + 1][::-1]
+        if before.startswith(_SUPER):
+            return INHERITED
         chain = _CHAIN.match(before)
         if chain is None or before[chain.end() : chain.end() + 1] in (b".", b":", b">", b")", b"]"):
             return MEMBER
+        if chain[2] is None and chain[1] in _SELVES:
+            return INHERITED if chain[1] == b"repus" else OWN
         return THROUGH if (chain[2] or chain[1])[::-1].decode("utf-8", "replace") in bound else MEMBER
 
 

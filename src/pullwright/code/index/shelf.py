@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pullwright.code.index.extract import Definition, Extract
+from pullwright.code.index.extract import OF, Definition, Extract
 from pullwright.code.index.languages import EXTRACTOR
 from pullwright.code.index.statements import Import
 from pullwright.domain.errors import DiskFull, MachineError
@@ -162,10 +162,26 @@ class Shelf:
             found.setdefault(file, []).append(Definition(*rest))
         return found
 
+    def classes(self, files: Collection[int]) -> Iterator[tuple[int, Definition]]:
+        """The classes and interfaces of these files: file and definition."""
+        sql = (
+            "SELECT file, name.text, kind, line, last, container, definition.text FROM definition "
+            "JOIN name ON name.id = name WHERE kind IN ('class', 'interface', 'enum') "
+            "AND file IN (SELECT value FROM json_each(?))"
+        )
+        for file, *rest in self._all(sql, json.dumps(list(files))):
+            yield file, Definition(*rest)
+
     def uses(self, name: str) -> list[tuple[int, bytes]]:
         """Which files use a name, and where, packed as `extract.pack` does."""
         sql = "SELECT file, places FROM uses JOIN name ON name.id = name WHERE text = ?"
         return list(self._all(sql, name))
+
+    def uses_of(self, name: str) -> list[tuple[int, str, bytes]]:
+        """Which files use a member of a type that stands before it by name: file, type, and where."""
+        sql = "SELECT file, substr(text, ?), places FROM uses JOIN name ON name.id = name WHERE text > ? AND text < ?"
+        first = f"{name}{OF}"
+        return self._all(sql, len(first) + 1, first, f"{name}{chr(ord(OF) + 1)}")
 
     def counts(self, names: Collection[str]) -> dict[str, int]:
         """In how many files each of these names is used, among all that were ever read."""
@@ -190,7 +206,9 @@ class Shelf:
 
     def similar(self, name: str, limit: int = 200) -> list[str]:
         """Names that are the same without regard to case, or that hold this one."""
-        sql = "SELECT text FROM name WHERE text LIKE ? ESCAPE '\\' ORDER BY length(text) LIMIT ?"
+        sql = (
+            "SELECT text FROM name WHERE text LIKE ? ESCAPE '\\' AND text NOT LIKE '%@%' ORDER BY length(text) LIMIT ?"
+        )
         escaped = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return [text for (text,) in self._all(sql, f"%{escaped}%", limit)]
 

@@ -2,11 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from pullwright.code.index.languages import LANGUAGES
 from pullwright.code.index.resolve import Edge, Resolver
 from pullwright.code.index.shelf import Key, Shelf, Shelved
+
+
+@dataclass(frozen=True)
+class ClassSpan:
+    """A class and the lines that it takes."""
+
+    name: str
+    line: int
+    end: int
+    text: str  # the line that it begins in
+
 
 _DEPTH = 12  # re-exports that are followed one after the other
 
@@ -110,6 +122,30 @@ class Snapshot:
             for target in targets:
                 found[target].add(path)
         return dict(found)
+
+    @cached_property
+    def _classes(self) -> dict[str, list[ClassSpan]]:
+        found: dict[str, list[ClassSpan]] = {}
+        for file, one in self.shelf.classes(self.by_file):
+            for path in self.by_file[file]:
+                found.setdefault(path, []).append(ClassSpan(one.name, one.line, one.end, one.text))
+        return found
+
+    @cached_property
+    def _by_class_name(self) -> dict[str, list[tuple[str, ClassSpan]]]:
+        found: dict[str, list[tuple[str, ClassSpan]]] = defaultdict(list)
+        for path, spans in self._classes.items():
+            for span in spans:
+                found[span.name].append((path, span))
+        return dict(found)
+
+    def classes(self, path: str) -> list[ClassSpan]:
+        """The classes of a file."""
+        return self._classes.get(path, [])
+
+    def classes_named(self, name: str) -> list[tuple[str, ClassSpan]]:
+        """The classes of a name, each with its file."""
+        return self._by_class_name.get(name, [])
 
     def package(self, path: str) -> list[str]:
         """The files that see this one without an import."""

@@ -10,9 +10,10 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, Field
 
-from pullwright.code.index.codebase import Codebase, Place, Use
+from pullwright.code.index.codebase import Codebase
 from pullwright.code.index.indexes import Building, Edited, Indexes
 from pullwright.code.index.parsers import MAX_FILE
+from pullwright.code.index.uses import Place, Use
 from pullwright.domain.errors import MachineError, RepositoryError, SandboxError, SandboxLost
 from pullwright.domain.transcript import Noticed, Progressed
 from pullwright.engines.base import Work
@@ -243,21 +244,23 @@ async def _find(sandbox: Sandbox, codebase: Codebase, target: str) -> Result:
 
 async def _refs(sandbox: Sandbox, codebase: Codebase, target: str) -> Result:
     found = await codebase.references(target)
-    uses = found.uses or found.others
+    uses = (found.uses + found.possible) or found.others
     if not uses:
         return Result(f"{target} is used nowhere in the repository.", failed=not found.places)
     shown = uses[:_SHOWN]
     texts = await _texts(sandbox, shown)
+    possible = set(found.possible)
     lines = [
         f"{use.path}:{use.line}: {texts.get((use.path, use.line), '').strip()}"
         + (f"  [in {use.within}]" if use.within else "")
+        + ("  [possibly]" if use in possible else "")
         for use in shown
     ]
-    head = f"Used in {len(uses):,} lines{_cut(len(uses), _SHOWN)}"
-    if not found.uses:
-        head = f"{head}; no import tells what they mean"
-    elif found.others:
-        head = f"{head}; {len(found.others):,} more lines hold the same name and seem to mean another"
+    heads = [f"Used in {len(found.uses):,} lines"] if found.uses else []
+    heads += [f"Possibly used in {len(found.possible):,} lines, by objects of unknown type"] if found.possible else []
+    if found.others:
+        heads.append(f"{len(found.others):,} lines hold the same name and seem to mean another")
+    head = "; ".join(heads) + _cut(len(uses), _SHOWN)
     return Result(f"{head}:", data="\n".join(lines), places=_folders(use.path for use in shown))
 
 
