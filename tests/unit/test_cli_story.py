@@ -271,6 +271,12 @@ def test_a_patch_on_a_terminal_is_coloured_and_harmless() -> None:
     assert lines[5].text == "+new�[2J�"
 
 
+def test_a_first_verdict_is_a_line_of_its_own() -> None:
+    early = Progressed(step="first verdict", text="from the 2 of 90 files of tests that the change touches: fixed")
+    told = tell(Story(make_task()), ("t", Moved(state=State.VERIFYING)), ("t", early))
+    assert told.endswith("first verdict, from the 2 of 90 files of tests that the change touches: fixed")
+
+
 def test_a_pipe_gets_plain_lines() -> None:
     stream = io.StringIO()
     screen = Screen(stream)

@@ -121,6 +121,8 @@ class Story:
                 return self._moved(recorded.log, moved)
             case Noticed(text=text, level=level):
                 return _notice(text, level)
+            case Progressed(step="first verdict", text=text):
+                return [Line(f"first verdict, {first_line(text, 200)}")]
             case EnvironmentChosen() as chosen:
                 return environment_lines(chosen)
             case EnvironmentPrepared(reused=reused, seconds=seconds):

@@ -17,7 +17,7 @@
 - `shift.py`: what one worker has at hand while it works.
 - `attempt.py`: one attempt: sandbox, turns, change, verification.
 - `task.py`: one task: environment, attempts, comparison, delivery.
-- `codebase.py`: a repository's code index, opened for a person.
+- `codebase.py`: a repository's code index: opened for a person, told what a check recorded.
 - `answer.py`: the answer of an `ask` task, its places checked.
 - `followup.py`: what continues a task that has ended.
 - `forges.py`: how a person makes a forge known.

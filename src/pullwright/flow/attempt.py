@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 
 from pullwright.domain.course import Held, Status
 from pullwright.domain.errors import HostileObject, PullwrightError, RepositoryError, SandboxLost
@@ -13,6 +14,7 @@ from pullwright.domain.task import Attempt, Mode, State, Task
 from pullwright.domain.transcript import ChangeTaken, Committed, Recorded, Started, TurnEnded, Verified
 from pullwright.domain.value import now
 from pullwright.engines.base import TurnOutcome, Work
+from pullwright.flow.codebase import keep_coverage
 from pullwright.flow.ground import ground_of, hand_of, on_ground, series_on
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
@@ -20,6 +22,7 @@ from pullwright.repos.change import take_change
 from pullwright.repos.merge import markers_left
 from pullwright.repos.mirror import Store
 from pullwright.repos.series import rewritten, series_of
+from pullwright.review.early import Early
 from pullwright.review.receipt import commit_message, trailers
 from pullwright.review.verify import Bench, verify
 from pullwright.sandbox.base import Sandbox
@@ -220,13 +223,16 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
         async with shift.workspaces.clean(task.request, environment, commit, name, shift.tell(attempt_id)) as sandbox:
             yield sandbox
 
+    store = shift.platform.repositories.store(task.request.repository)
     bench = Bench(
-        store=shift.platform.repositories.store(task.request.repository),
+        store=store,
         machine=machine,
         keep=record.keep,
         progress=shift.tell(attempt_id),
         # Who bounds the attempt does not want to wait longer than that for a check that hangs.
         timeout=min(CHECK_SECONDS, task.request.limits.minutes * 60),
+        early=Early(lambda commit: shift.platform.indexes.at(store, commit)),
+        covered=partial(keep_coverage, shift.platform.indexes, store),
     )
     receipt = await verify(bench, environment, task.request.base_commit, attempt.head)
     await record.append(attempt_id, Verified(receipt=receipt))

@@ -1,15 +1,18 @@
-"""A repository's code index, opened for a person."""
+"""A repository's code index: opened for a person, told what a check recorded."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pullwright.code.index.codebase import Codebase
 from pullwright.code.index.indexes import Building, Indexes
-from pullwright.domain.errors import UsageError
+from pullwright.domain.errors import MachineError, RepositoryError, SandboxError, UsageError
 from pullwright.domain.task import RepositoryRef
 from pullwright.repos.change import change_between
 from pullwright.repos.mirror import Repositories, Store
+from pullwright.review import coverage
+from pullwright.sandbox.base import ExecRequest, Sandbox
 
 Say = Callable[[str], None]
 
@@ -65,3 +68,16 @@ async def changed_paths(opened: Opened, since: str | None) -> list[str]:
             raise UsageError(f"{opened.commit[:12]} is the first commit. Name the paths, or a commit with --since.")
         base = parent
     return [file.path for file in (await change_between(store, base, opened.commit)).files]
+
+
+async def keep_coverage(indexes: Indexes, store: Store, commit: str, sandbox: Sandbox) -> None:
+    """Keep which tests ran what, where the check that has just ended in this machine recorded it."""
+    with contextlib.suppress(SandboxError, RepositoryError, MachineError):  # a help, never a reason to fail
+        found = await sandbox.run(ExecRequest(argv=("test", "-s", ".coverage"), timeout=10.0))
+        if found.exit_code != 0:
+            return
+        files = await store.files(commit)
+        pairs = await coverage.recorded(sandbox, files.keys())
+        if pairs:
+            rows = [(test, path, files[path].id) for test, path in pairs]
+            await indexes.keep_coverage(store, rows)

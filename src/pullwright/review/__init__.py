@@ -2,6 +2,8 @@
 
 - `verify.py`: the checks in clean sandboxes, on the base and on the change; gives the receipt.
 - `check.py`: one run of the check command on one side.
+- `early.py`: a first verdict, of the tests that a change touches, before the whole check.
+- `coverage.py`: which test ran lines of which file, where the check recorded it.
 - `results.py`: results per test, from JUnit XML.
 - `plain_text.py`: results per test, from what unittest and TAP print.
 - `protected.py`: which paths are tests, their configuration, or machinery that could subvert a run.

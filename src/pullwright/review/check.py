@@ -48,6 +48,10 @@ _CANNOT_START = re.compile(
 )
 
 
+Covered = Callable[[str, Sandbox], Awaitable[None]]
+"""Takes what a check recorded of which test runs what: its commit, and the machine in which it has just ended."""
+
+
 @dataclass(frozen=True)
 class Ran:
     """A run with all that it found; `check` is what the receipt keeps of it."""
@@ -80,6 +84,7 @@ class Checker:
     variables: Mapping[str, str]  # of the environment: what a person set for pytest and node is kept
     ask_node: bool = False  # whether Node's own test runner may be asked for a report
     tools: dict[str, str] | None = None  # what is found inside, with versions
+    covered: Covered | None = None
 
     async def run(self, side: Side, commit: str, limit: float) -> Ran:
         """Run it on a commit, stopping it after `limit` seconds."""
@@ -100,6 +105,8 @@ class Checker:
             result = await sandbox.run(request)
             timed_out = result.timed_out or result.seconds >= limit
             found, problem = await self._results(sandbox, directory, result, timed_out=timed_out)
+            if self.covered is not None and side is Side.BASE and not timed_out:
+                await self.covered(commit, sandbox)
         if timed_out:
             problem = f"it did not end within {limit:.0f} seconds"
         check = CheckRun(

@@ -18,7 +18,8 @@ from pullwright.domain.value import now
 from pullwright.repos.mirror import Store
 from pullwright.review import check as checks
 from pullwright.review import judged, protected, verdict
-from pullwright.review.check import NO_TESTS, Checker, Ran
+from pullwright.review.check import NO_TESTS, Checker, Covered, Ran
+from pullwright.review.early import Early, first_verdict
 from pullwright.review.protected import Kind
 from pullwright.review.results import Found
 from pullwright.review.verdict import WHOLE, Evidence, Judgement, Results
@@ -45,6 +46,8 @@ class Bench:
     repeats: int = 3  # runs of each side where sides differ, the first among them
     timeout: float = 600.0  # seconds of one run
     patience: float = 300.0  # seconds of repeats, all together; each side is repeated once at least
+    early: Early | None = None  # how a first verdict comes about, before the whole check
+    covered: Covered | None = None  # takes what the check on the base recorded of which test runs what
 
 
 @dataclass
@@ -85,8 +88,11 @@ async def verify(bench: Bench, environment: Environment, base: str, head: str) -
         command=command,
         variables=environment.variables,
         ask_node=await _one_node_run(bench.store, base, command),
+        covered=bench.covered,
     )
     sides = _Sides({Side.BASE: base, Side.JUDGED: await judged.judged_commit(bench.store, base, head, split.protected)})
+    if bench.early is not None:
+        await first_verdict(bench.early, checker, split, sides.commits, bench.progress)
     await _first_runs(bench, checker, sides, split, head)
     touched_whole = await _holds_tests(bench.store, base, split.product)
     if problem := _problem(sides):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ GIT = {
     "GIT_COMMITTER_EMAIL": "ada@example.org",
 }
 UID = 64200
-PURE_PYTHON = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+PURE_PYTHON = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "coverage")
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Project:
         return self.git("rev-parse", "HEAD")
 
     async def verify(
-        self, base: Mapping[str, str | bytes | None], change: Mapping[str, str | bytes | None], **options: float
+        self, base: Mapping[str, str | bytes | None], change: Mapping[str, str | bytes | None], **options: Any
     ) -> Receipt:
         """The receipt of a change to a base."""
         self.git("init", "-q", "-b", "main")
@@ -90,7 +91,7 @@ class Project:
         )
         return await verify(self.bench(store, environment, **options), environment, before, after)
 
-    def bench(self, store: Store, environment: Environment, **options: float) -> Bench:
+    def bench(self, store: Store, environment: Environment, **options: Any) -> Bench:
         async def keep(data: bytes) -> str:
             self.logs.append(data)
             return f"log-{len(self.logs)}"
@@ -99,7 +100,7 @@ class Project:
             self.told.append(event.text)
 
         options = {"repeats": 2, **options}
-        return Bench(store, self.machine(store, environment), keep, progress, **options)  # type: ignore[arg-type]
+        return Bench(store, self.machine(store, environment), keep, progress, **options)
 
     def machine(self, store: Store, environment: Environment) -> Callable[[str], AbstractAsyncContextManager[Sandbox]]:
         @asynccontextmanager

@@ -121,13 +121,16 @@ class Codebase:
 
         return await self._ask(ask)
 
-    async def count_tests(self) -> int:
-        """About how many tests the tree's files of tests hold, by the names of their functions."""
+    async def count_tests(self) -> dict[str, int]:
+        """About how many tests each of the tree's files of tests holds, by the names of their functions."""
 
-        def ask() -> int:
-            files = [one.id for path, one in self.snapshot.files.items() if is_test(path)]
-            outlines = self.snapshot.shelf.outlines(files)
-            return sum(one.name.lower().startswith("test") for found in outlines.values() for one in found)
+        def ask() -> dict[str, int]:
+            files = {path: one.id for path, one in self.snapshot.files.items() if is_test(path)}
+            outlines = self.snapshot.shelf.outlines(files.values())
+            return {
+                path: sum(one.name.lower().startswith("test") and one.kind != "class" for one in outlines.get(file, ()))
+                for path, file in files.items()
+            }
 
         return await self._ask(ask)
 

@@ -110,6 +110,11 @@ class Indexes:
         blobs = {path: key[0] for path, key in keys.items() if key}
         return Codebase(snapshot.over(keys, read), base.notes, base.links), blobs
 
+    async def keep_coverage(self, store: BareStore, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Keep which test ran lines of which file: file of tests, path, the path's blob at that time."""
+        shelf = await asyncio.to_thread(self._shelf, store)
+        await asyncio.to_thread(shelf.keep_coverage, rows)
+
     def close(self) -> None:
         """End the processes and close the files."""
         self.parsers.close()

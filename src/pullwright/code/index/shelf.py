@@ -151,7 +151,7 @@ class Shelf:
         """What a file defines, in its order."""
         return self.outlines([file]).get(file, [])
 
-    def outlines(self, files: Collection[int]) -> dict[int, list[Definition]]:
+    def outlines(self, files: Iterable[int]) -> dict[int, list[Definition]]:
         """What each of these files defines, in its order."""
         sql = (
             "SELECT file, name.text, kind, line, last, container, definition.text FROM definition "
