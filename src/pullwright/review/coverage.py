@@ -35,7 +35,7 @@ END
 
 
 async def recorded(sandbox: Sandbox, paths: Collection[str]) -> list[tuple[str, str]]:
-    """Pairs of a file of tests and a file of which it ran lines, both among `paths`; none where nothing was recorded."""
+    """Pairs of a file of tests and a file of which it ran lines, both among `paths`; none where none were recorded."""
     result = await sandbox.run(
         ExecRequest(argv=("bash", "-c", _READ), cwd=WORKSPACE, timeout=60.0, output_limit=_OUTPUT)
     )
