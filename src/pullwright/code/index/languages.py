@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-EXTRACTOR = 1
+EXTRACTOR = 2
 """Goes up whenever the same bytes would give another extract."""
 
 
