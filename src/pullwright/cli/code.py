@@ -74,8 +74,7 @@ def find(symbol: str, *, repo: str = ".", base: str | None = None, json: bool = 
 def refs(symbol: str, *, repo: str = ".", base: str | None = None, everything: bool = False, json: bool = False) -> int:
     """Find where a symbol is used, or who imports a file. Exit status 1 where nothing is found.
 
-    Uses that imports and syntax speak for come first, then members of objects whose type is not known. Lines that hold
-    the same name and seem to mean another are counted.
+    Uses that imports and syntax speak for come first, then possible ones: members of objects of unknown type.
 
     Args:
         symbol: `name`, `Owner.name`, `path:name`, or the path of a file.
