@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -173,6 +174,7 @@ def _whole(value: object) -> int:
 
 def serve(pipe: Connection, uid: int | None) -> None:
     """What a process does: read files until its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its parent's to answer
     import tree_sitter  # noqa: F401  # before the rights to read it are given up
 
     from pullwright.code.index.languages import LANGUAGES
