@@ -69,6 +69,12 @@ class DeliverySettings(BaseModel):
     give_up_hours: float = Field(
         24.0, gt=0, description="`PULLWRIGHT_GIVE_UP_HOURS`: how long a forge that cannot be reached is waited for."
     )
+    look_seconds: float = Field(
+        120.0,
+        ge=0,
+        description="`PULLWRIGHT_LOOK_SECONDS`: how often a worker looks for reviews and failed checks on the open "
+        "pull requests of tasks that have ended; 0: only `task sync` does.",
+    )
 
 
 class CommitSettings(BaseModel):
@@ -212,7 +218,10 @@ class Settings(BaseModel):
             raise ConfigurationError(f"{known}: {first['msg']}.") from error
 
 
-_DELIVERY_VARIABLES = {"PULLWRIGHT_GIVE_UP_HOURS": "give_up_hours"}
+_DELIVERY_VARIABLES = {
+    "PULLWRIGHT_GIVE_UP_HOURS": "give_up_hours",
+    "PULLWRIGHT_LOOK_SECONDS": "look_seconds",
+}
 _COMMIT_VARIABLES = {
     "PULLWRIGHT_AUTHOR": "author",
     "PULLWRIGHT_COMMITTER": "committer",

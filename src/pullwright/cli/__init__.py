@@ -6,7 +6,7 @@
 - `steering.py`: `task answer|pause|resume|rewind|fork|undo-compaction`.
 - `operations.py`: `task export|update|revert|backport|conflicts`.
 - `internet.py`: `env internet|allow|deny|learn`.
-- `feedback.py`: `task deliver`.
+- `feedback.py`: `task deliver|sync`.
 - `forge.py`: `forge add|list|test|remove`.
 - `credential.py`: `env credential add|list|remove`.
 - `env.py`: `env list|show|prepare|shell`.

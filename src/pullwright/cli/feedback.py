@@ -1,4 +1,4 @@
-"""`task deliver`: what continues a task that has ended."""
+"""`task deliver|sync`: what continues a task that has ended."""
 
 from __future__ import annotations
 
@@ -24,5 +24,41 @@ def deliver(task_id: str, /, *, background: Background = False, json: bool = Fal
         from pullwright.flow import followup
 
         return await see(platform, await followup.deliver_again(platform, task_id), background=background, json=json)
+
+    return with_platform(perform)
+
+
+def sync(task_id: str, /, *, also: list[str] | None = None, background: Background = False, json: bool = False) -> int:
+    """Take up what is new on a task's pull request: reviews, comments, failed checks; then follow the task.
+
+    The attempt that made the change goes on with it, on the same branch and pull request. Each remark is taken up
+    once, and only those of people who may write to the repository are instructions. Where nothing is new, the exit
+    status is 0.
+
+    Args:
+        task_id: The task.
+        also: Take along what this person says, as data, though they may not write; may be given more than once.
+        background: Do not follow; a worker in the background does it.
+        json: Print the task as JSON on standard output.
+    """
+
+    async def perform(platform: Platform) -> int:
+        from pullwright.cli.follow import conclude
+        from pullwright.cli.screen import Screen
+        from pullwright.cli.story import Line
+        from pullwright.cli.words import count, names
+        from pullwright.flow import followup
+
+        heard = await followup.sync(platform, task_id, also=tuple(also or ()))
+        said = f"{count(len(heard.taken), 'remark')} taken up" if heard.taken else "nothing new"
+        lines = [Line(f"the pull request was {heard.ended}" if heard.ended else said)]
+        if heard.left:
+            words = f"left out, since they may not write to the repository: {names(heard.left)}; --also NAME takes them"
+            lines.append(Line(words, "warning"))
+        Screen().show(lines)
+        if heard.task.state.final:
+            conclude(heard.task, json=json)
+            return 0
+        return await see(platform, heard.task, background=background, json=json)
 
     return with_platform(perform)

@@ -195,20 +195,31 @@ for _name in ("export", "update", "revert", "backport", "conflicts"):
 
 
 @app.command(sort_key=6)
-def message(task_id: str, text: str, /, *, background: Background = False, json: bool = False) -> int:
+def message(
+    task_id: str,
+    text: str,
+    /,
+    *,
+    on: list[str] | None = None,
+    background: Background = False,
+    json: bool = False,
+) -> int:
     """Say something to the agent, then follow the task. A task that has ended is taken up again.
 
     Args:
         task_id: The task.
         text: What it should know or do.
+        on: The line of the change that it is about, PATH:LINE; may be given more than once.
         background: Do not follow; a worker in the background does it.
         json: Print the task as JSON on standard output.
     """
 
     async def perform(platform: Platform) -> int:
-        from pullwright.flow import desk
+        from pullwright.flow import desk, followup
 
-        return await see(platform, await desk.message(platform, task_id, text), background=background, json=json)
+        words = await followup.on_lines(platform, task_id, text, on) if on else text
+
+        return await see(platform, await desk.message(platform, task_id, words), background=background, json=json)
 
     return with_platform(perform)
 
@@ -262,6 +273,7 @@ async def see(platform: Platform, task: Task, *, json: bool, background: bool = 
 
 
 app.command("pullwright.cli.feedback:deliver", name="deliver", sort_key=9)
+app.command("pullwright.cli.feedback:sync", name="sync", sort_key=9)
 app.command("pullwright.cli.steering:answer", name="answer", sort_key=10)
 app.command("pullwright.cli.steering:pause", name="pause", sort_key=11)
 app.command("pullwright.cli.steering:resume", name="resume", sort_key=12)

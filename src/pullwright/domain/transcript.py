@@ -95,6 +95,9 @@ class PersonSaid(Value):
     kind: Literal["person-said"] = "person-said"
     text: str
     by: Literal["person", "platform"] = Field("person", description="`platform`: what git could not do by itself.")
+    sources: tuple[str, ...] = Field(
+        (), description="What on a pull request it was put together from: FORGE#NUMBER/ID; each is taken up once."
+    )
 
 
 class ModelAsked(Value):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from pullwright.flow.followup import look_around
 from pullwright.flow.platform import Platform
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import Workspaces
@@ -71,6 +72,7 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     DBOS.launch()
     running: dict[str, asyncio.Task[None]] = {}
     attempts: dict[str, int] = {}
+    lookout = asyncio.create_task(_look_out(platform))
     try:
         while not await until():
             for task in await platform.record.under_way():
@@ -84,13 +86,21 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
             await _look_after(shift, running)
             await asyncio.sleep(LOOK_SECONDS)
     finally:
-        for job in running.values():
+        for job in (lookout, *running.values()):
             job.cancel()
         await shift.end()
         DBOS.destroy(destroy_registry=True)
         # dbos made its own thread pool the loop's, and has just shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-        await asyncio.gather(*running.values(), return_exceptions=True)
+        await asyncio.gather(lookout, *running.values(), return_exceptions=True)
+
+
+async def _look_out(platform: Platform) -> None:
+    """While there is a worker, take up what people and checks say on open pull requests."""
+    seconds = platform.settings.delivery.look_seconds
+    while seconds:
+        await asyncio.sleep(seconds)
+        await look_around(platform)
 
 
 def _workflow_database(platform: Platform) -> str:
