@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from pullwright.domain.task import State
-from pullwright.domain.transcript import EngineNoted, ModelAsked, ToolReturned
+from pullwright.domain.transcript import EngineNoted, ModelAsked, ToolCalled, ToolReturned
 from pullwright.flow import desk
 from pullwright.flow.worker import idle, work
 from pullwright.settings import Settings
@@ -80,8 +80,8 @@ def a_repository(path: Path, files: dict[str, str]) -> Path:
 
 async def attempt(
     tmp_path: Path, scenario: str, files: dict[str, str], prompt: str
-) -> tuple[list[ToolReturned], str, list[str]]:
-    """What its calls gave, its opening, and the parsed files' count before and after."""
+) -> tuple[dict[str, str], str, list[str]]:
+    """What its calls gave, by turn and arguments, its opening, its requests and how many files were parsed."""
     repository = a_repository(tmp_path / "repository", files)
     async with ModelServer(Scenario.parse(scenario)) as server:
         variables = {"PULLWRIGHT_HOME": str(tmp_path), "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test"}
@@ -101,35 +101,40 @@ async def attempt(
             log = await platform.record.log(task.attempts[0].id)
             events = [recorded.event for recorded in await log.read()]
             opening = [event for event in events if isinstance(event, EngineNoted) and event.topic == "opening"]
-            returned = [event for event in events if isinstance(event, ToolReturned)]
+            called = {event.call: event for event in events if isinstance(event, ToolCalled)}
+            returned = {}
+            for event in events:
+                if isinstance(event, ToolReturned):
+                    given = called[event.call].arguments
+                    words = f"{event.turn} {given.get('action', called[event.call].name)} {given.get('target', '')}"
+                    returned[words.strip()] = event.output.text  # calls run side by side, in no order
             asked = [(await log.load(event.request)).decode() for event in events if isinstance(event, ModelAsked)]
             return returned, "\n".join(opening[0].data["messages"]), [*asked, str(platform.indexes.parsers.read)]
 
 
 async def test_an_attempt_sees_its_own_edits_and_an_edit_costs_one_file(tmp_path: Path) -> None:
-    returned, opening, asked = await attempt(tmp_path, LOOKS, FILES, "Rename Money")
+    gave, opening, asked = await attempt(tmp_path, LOOKS, FILES, "Rename Money")
     assert "A map of the repository" not in opening, "a small repository needs none"
     assert '"code"' in asked[0]
-    texts = [one.output.text for one in returned]
-    money, refs, purse, importers, outline, tests, shown = texts[:7]
-    assert "shop/money.py:1-3  class Money: class Money:\nclass Money:\n    def __init__(self, cents):" in money
-    assert "shop/cart.py:1: from shop.money import Money" in refs
-    assert "shop/cart.py:6: return Money(2)  [in Cart.total]" in refs
-    assert purse.startswith("Purse is not defined in the repository.")
-    assert returned[2].failed
-    assert "shop/cart.py:1  Money" in importers
-    assert "5-6   method: def total(self):" in outline
-    assert tests == "Nothing is changed yet, and no path was given."
-    assert "class Cart:" in shown
-    assert texts[7].startswith("Done. Changed:")
-    purse, refs, money, tests, outline = texts[8:13]
-    assert "shop/money.py:1-3  class Purse" in purse
-    assert "shop/bank.py:1: from shop.money import Purse" in refs
-    assert money.startswith("Money is not defined in the repository.")
-    assert "tests/test_cart.py  it imports shop/cart.py, 2 imports from the change" in tests
-    assert "1 of 1 files of tests" in tests
-    assert "tests/test_cart.py" in outline
-    assert "tests/test_other.py" not in outline
+    assert (
+        "shop/money.py:1-3  class Money: class Money:\nclass Money:\n    def __init__(self, cents):"
+        in gave["1 find Money"]
+    )
+    assert "shop/cart.py:1: from shop.money import Money" in gave["1 refs Money"]
+    assert "shop/cart.py:6: return Money(2)  [in Cart.total]" in gave["1 refs Money"]
+    assert gave["1 find Purse"].startswith("Purse is not defined in the repository.")
+    assert "shop/cart.py:1  Money" in gave["1 importers /workspace/shop/money.py"]
+    assert "5-6   method: def total(self):" in gave["1 outline shop/cart.py"]
+    assert gave["1 tests"] == "Nothing is changed yet, and no path was given."
+    assert "class Cart:" in gave["1 map Cart"]
+    assert gave["2 apply_patch"].startswith("Done. Changed:")
+    assert "shop/money.py:1-3  class Purse" in gave["3 find Purse"]
+    assert "shop/bank.py:1: from shop.money import Purse" in gave["3 refs Purse"]
+    assert gave["3 find Money"].startswith("Money is not defined in the repository.")
+    assert "tests/test_cart.py  it imports shop/cart.py, 2 imports from the change" in gave["3 tests"]
+    assert "1 of 1 files of tests" in gave["3 tests"]
+    assert "tests/test_cart.py" in gave["3 outline tests"]
+    assert "tests/test_other.py" not in gave["3 outline tests"]
     assert asked[-1] == "7", "five files of the base, one edited, one new"
 
 

@@ -80,6 +80,7 @@ class _Edits:
     """What is known of a workspace's changed files: by path, when it was looked at, and the blob then."""
 
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # calls may be made side by side
 
 
 class Navigation:
@@ -163,6 +164,10 @@ class Navigation:
         """The code as it is in the attempt's workspace, and the paths that differ from the base."""
         base = await asyncio.shield(self._started(work))
         edits = self._edits.setdefault(work.sandbox, _Edits())
+        async with edits.lock:
+            return await self._with_edits(work, base, edits)
+
+    async def _with_edits(self, work: Work, base: Codebase, edits: _Edits) -> tuple[Codebase, list[str]]:
         listed, present = await _changed(work)
         changed: dict[str, Edited] = {}
         room = _MOST_BYTES
