@@ -56,24 +56,15 @@ async def test_the_touched_tests_are_told_of_before_the_whole_check(project: Pro
     assert indexes.parsers.read == 5, "the judged tree's files; nothing twice"
 
 
-@pytest.mark.parametrize(
-    ("command", "from_tests", "change"),
-    [
-        ("python -m pytest", 200, MENDED),  # quick as it is
-        ("python -m pytest; true", 20, MENDED),  # takes no selection
-        ("python -m pytest", 20, {"tests/test_many.py": BASE["tests/test_many.py"] + "\n", **MENDED}),  # most of it
-        ("python -m pytest", 20, {"NOTES": "x"}),  # touches none
-    ],
-)
-async def test_there_is_none_where_nothing_is_gained(
-    project: Project, indexes: Indexes, command: str, from_tests: int, change: dict[str, str]
-) -> None:
-    project.command = command
-    await project.verify(BASE, change, early=early(project, indexes, from_tests), repeats=1)
-    if "tests/test_many.py" in change:
-        assert any("1 of 3 files of tests" in text for text in project.told), "the near ones that fit"
-    else:
-        assert not any("first verdict" in text or "follows" in text for text in project.told)
+async def test_a_suite_that_is_quick_is_run_at_once(project: Project, indexes: Indexes) -> None:
+    await project.verify(BASE, MENDED, early=early(project, indexes, 200), repeats=1)
+    assert not any("first verdict" in text or "follows" in text for text in project.told)
+
+
+async def test_tests_that_are_most_of_the_suite_are_left_to_the_whole(project: Project, indexes: Indexes) -> None:
+    change = {**MENDED, "tests/test_many.py": BASE["tests/test_many.py"] + "\n"}
+    await project.verify(BASE, change, early=early(project, indexes, 20), repeats=1)
+    assert any("1 of 3 files of tests" in text for text in project.told)
 
 
 async def test_contexts_that_a_check_records_are_kept(project: Project, indexes: Indexes) -> None:
