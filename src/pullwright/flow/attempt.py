@@ -231,7 +231,7 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
         progress=shift.tell(attempt_id),
         # Who bounds the attempt does not want to wait longer than that for a check that hangs.
         timeout=min(CHECK_SECONDS, task.request.limits.minutes * 60),
-        early=Early(lambda commit: shift.platform.indexes.at(store, commit)),
+        early=Early(store.files, lambda commit: shift.platform.indexes.at(store, commit)),
         covered=partial(keep_coverage, shift.platform.indexes, store),
     )
     receipt = await verify(bench, environment, task.request.base_commit, attempt.head)

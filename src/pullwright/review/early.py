@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from pullwright.code.index.codebase import Codebase
+from pullwright.code.index.touched import is_test
 from pullwright.domain.errors import MachineError, RepositoryError, SandboxError
 from pullwright.domain.receipt import Side
 from pullwright.domain.transcript import Progressed
@@ -24,7 +25,7 @@ from pullwright.review.verdict import Evidence
 STEP = "first verdict"
 """The step of the progress event that tells it."""
 
-FROM_TESTS = 200  # fewer tests than these are run soon enough as a whole
+FROM_FILES, FROM_TESTS = 15, 200  # fewer tests than these, or files of them, are run soon enough as a whole
 SHARE = 0.4  # of all tests: more are not worth a run of their own
 MOST_FILES = 20
 LIMIT = 120.0  # seconds of either run
@@ -43,7 +44,9 @@ _SHELL = re.compile(r"[;&|<>$`\n()#*?\\]")
 class Early:
     """How a first verdict comes about."""
 
+    paths: Callable[[str], Awaitable[Collection[str]]]  # of a commit
     codebase: Callable[[str], Awaitable[Codebase]]  # the repository's index at a commit
+    from_files: int = FROM_FILES
     from_tests: int = FROM_TESTS
 
 
@@ -86,7 +89,7 @@ async def first_verdict(
 
 async def _chosen(early: Early, command: str, split: Split, judged: str) -> tuple[str, list[str], int] | None:
     """The command for the tests to run first, those, and how many files of tests there are; None: nothing is gained."""
-    if selected(command, ()) is None:
+    if selected(command, ()) is None or sum(map(is_test, await early.paths(judged))) < early.from_files:
         return None
     async with asyncio.timeout(_INDEX_SECONDS):
         codebase = await early.codebase(judged)

@@ -32,15 +32,18 @@ def indexes(tmp_path: Path) -> Any:
     made.close()
 
 
-def early(project: Project, indexes: Indexes, from_tests: int) -> Early:
+def early(project: Project, indexes: Indexes, from_tests: int, from_files: int = 1) -> Early:
     async def store() -> Store:
         repositories = Repositories(project.home / "repos")
         return repositories.store(await repositories.locate(str(project.path), project.path))
 
+    async def paths(commit: str) -> Any:
+        return await (await store()).files(commit)
+
     async def codebase(commit: str) -> Any:
         return await indexes.at(await store(), commit)
 
-    return Early(codebase, from_tests)
+    return Early(paths, codebase, from_files, from_tests)
 
 
 async def test_the_touched_tests_are_told_of_before_the_whole_check(project: Project, indexes: Indexes) -> None:
@@ -59,6 +62,12 @@ async def test_the_touched_tests_are_told_of_before_the_whole_check(project: Pro
 async def test_a_suite_that_is_quick_is_run_at_once(project: Project, indexes: Indexes) -> None:
     await project.verify(BASE, MENDED, early=early(project, indexes, 200), repeats=1)
     assert not any("first verdict" in text or "follows" in text for text in project.told)
+
+
+async def test_a_few_files_of_tests_cost_no_index(project: Project, indexes: Indexes) -> None:
+    await project.verify(BASE, MENDED, early=early(project, indexes, 20, from_files=4), repeats=1)
+    assert not any("follows" in text for text in project.told)
+    assert indexes.parsers.read == 0
 
 
 async def test_tests_that_are_most_of_the_suite_are_left_to_the_whole(project: Project, indexes: Indexes) -> None:
