@@ -77,6 +77,22 @@ class DeliverySettings(BaseModel):
     )
 
 
+class MirrorSettings(BaseModel):
+    """How repositories are brought onto this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partial_objects: int = Field(
+        2_000_000,
+        ge=0,
+        description="`PULLWRIGHT_PARTIAL_OBJECTS`: a first download of more objects leaves the contents of files to be "
+        "fetched as they are needed; 0: always.",
+    )
+    most_bytes: int = Field(
+        64 * 1024**3, gt=0, description="`PULLWRIGHT_FETCH_BYTES`: a single transfer of more bytes is refused."
+    )
+
+
 class CommitSettings(BaseModel):
     """How changes become commits and branches where a task says nothing else. People are written NAME <MAIL>."""
 
@@ -135,6 +151,7 @@ class Settings(BaseModel):
         description="`PULLWRIGHT_SANDBOX_UID`: who sandboxes run as where the platform itself runs as root.",
     )
     model: ModelSettings = ModelSettings()
+    mirrors: MirrorSettings = MirrorSettings()
     delivery: DeliverySettings = DeliverySettings()
     forges: tuple[ForgeEntry, ...] = Field(
         (), description="`PULLWRIGHT_FORGES`: forges as a JSON array, besides those of `pullwright forge add`."
@@ -207,6 +224,7 @@ class Settings(BaseModel):
             },
             "delivery": {name: env[variable] for variable, name in _DELIVERY_VARIABLES.items() if env.get(variable)},
             "forges": _forges(env.get("PULLWRIGHT_FORGES", "")),
+            "mirrors": {name: env[variable] for variable, name in _MIRROR_VARIABLES.items() if env.get(variable)},
             "commits": {name: env[variable] for variable, name in _COMMIT_VARIABLES.items() if env.get(variable)},
         }
         try:
@@ -222,6 +240,7 @@ _DELIVERY_VARIABLES = {
     "PULLWRIGHT_GIVE_UP_HOURS": "give_up_hours",
     "PULLWRIGHT_LOOK_SECONDS": "look_seconds",
 }
+_MIRROR_VARIABLES = {"PULLWRIGHT_PARTIAL_OBJECTS": "partial_objects", "PULLWRIGHT_FETCH_BYTES": "most_bytes"}
 _COMMIT_VARIABLES = {
     "PULLWRIGHT_AUTHOR": "author",
     "PULLWRIGHT_COMMITTER": "committer",
@@ -241,6 +260,7 @@ _VARIABLES = {
     "model.api": "PULLWRIGHT_MODEL_API",
     **{f"delivery.{name}": variable for variable, name in _DELIVERY_VARIABLES.items()},
     "forges": "PULLWRIGHT_FORGES",
+    **{f"mirrors.{name}": variable for variable, name in _MIRROR_VARIABLES.items()},
     **{f"commits.{name}": variable for variable, name in _COMMIT_VARIABLES.items()},
     "model.effort": "PULLWRIGHT_MODEL_EFFORT",
 }

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from pullwright.domain.environment import Environment, Origin, Setting
-from pullwright.domain.task import EngineChoice, TaskRequest
+from pullwright.domain.task import EngineChoice, Task, TaskRequest
+from pullwright.domain.value import now
 from pullwright.flow.checkouts import MOST_LAYERS
 from pullwright.flow.environment import Environments, checkout, machine_spec
+from pullwright.flow.freshness import moved_base
 from pullwright.flow.platform import Platform
 from pullwright.sandbox.base import ExecRequest, Sandbox
 from pullwright.settings import Settings
@@ -189,3 +191,23 @@ async def test_what_maintenance_leaves_is_there_and_nobodys_work(house: House, r
             await sandbox.stop()
     # The checkouts below are those of every environment; only what maintenance wrote is its own.
     assert (await house.layers(second, upkeep))[:-1] == await house.layers(second)
+
+
+async def test_a_base_that_has_moved_is_told(house: House, repository: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    request = await house.request(first)
+    fetched = house.platform.repositories.store(request.repository).fetched
+    task = Task(id="t", request=request.model_copy(update={"fetched": fetched}), created=now())
+    assert await moved_base(house.platform, task) is None
+    second = commit(repository, {"new": "n\n"})
+    said = await moved_base(house.platform, task)
+    assert said is not None
+    assert f"main has moved on by 1 commit to {second[:12]} since this work began on {first[:12]}, fetched 20" in said
+    assert "pullwright task update t" in said
+    git(repository, "commit", "-q", "--amend", "-m", "another beginning")
+    git(repository, "update-ref", "refs/heads/main", git(repository, "commit-tree", "HEAD^{tree}", "-m", "root"))
+    assert "was rewritten" in (await moved_base(house.platform, task) or "")
+    at_a_commit = task.model_copy(update={"request": task.request.model_copy(update={"base": first})})
+    assert await moved_base(house.platform, at_a_commit) is None
+    repository.rename(repository.with_name("away"))
+    assert await moved_base(house.platform, task) is None

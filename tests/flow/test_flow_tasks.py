@@ -13,7 +13,7 @@ from pullwright.cli.summary import summary
 from pullwright.domain import citation
 from pullwright.domain.receipt import Verdict
 from pullwright.domain.task import State, Task
-from pullwright.domain.transcript import PersonSaid
+from pullwright.domain.transcript import Noticed, PersonSaid
 from pullwright.flow import desk
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import idle, work
@@ -169,8 +169,23 @@ async def test_a_message_goes_on_on_the_same_branch_and_pull_request(tmp_path: P
         task = await finished(platform, task)
         first = task.pull_request
         assert first is not None
+        git(
+            repository,
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@localhost",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "moves",
+        )
         await desk.message(platform, task.id, "Say what it does, too")
         task = await finished(platform, task)
+        told = [recorded.event for recorded in await platform.record.events(task.id)]
+        (moved,) = [event.text for event in told if isinstance(event, Noticed) and "moved on by 1 commit" in event.text]
+        assert f"pullwright task update {task.id}" in moved
         assert task.state is State.DONE, task.reason
         assert task.pull_request is not None
         assert (task.pull_request.number, task.pull_request.branch) == (first.number, first.branch)

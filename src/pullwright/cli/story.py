@@ -229,6 +229,10 @@ def environment_lines(chosen: EnvironmentChosen) -> list[Line]:
     lines += _setting("check", environment.check)
     if environment.maintenance.command:
         lines += _setting("maintenance", environment.maintenance)
+    if environment.sparse:
+        lines.append(Line(f"  laid out: only {names(environment.sparse)}"))
+    if environment.modules:
+        lines.append(Line(f"  submodules: {names(tuple(module.path for module in environment.modules))}", "dim"))
     for name, server in environment.servers.items():
         lines.append(Line(f"  mcp {shown(name)}: {first_line(server.command, 120)}"))
     return lines

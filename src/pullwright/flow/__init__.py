@@ -7,6 +7,7 @@
 - `steering.py`: where people steer an attempt: answer, pause, resume, rewind, fork.
 - `environment.py`: a repository becomes a prepared machine.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
+- `freshness.py`: how fresh the commit is that a task stands on.
 - `contents.py`: what a checkout needs besides the repository's own store.
 - `leftovers.py`: what a checkpoint's tree cannot hold.
 - `checkouts.py`: checkouts of commits as stacks of layers, each from the nearest one.

@@ -14,6 +14,7 @@ from pullwright.domain.value import attempt_id
 from pullwright.flow.answer import answered
 from pullwright.flow.contents import bring
 from pullwright.flow.environment import choose_environment, telling
+from pullwright.flow.freshness import notice_moved_base
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.repos.mirror import Store
@@ -30,6 +31,7 @@ async def prepare_environment(shift: Shift, task_id: str) -> None:
     events = await record.events(task_id)
     if not _has(events, EnvironmentChosen):
         await record.append(task_id, await choose(shift, task_id, store, request))
+    await notice_moved_base(shift, task, events)
     environment = await environment_of(shift.platform, task_id)
     tell = shift.tell(task_id)
     setup = await shift.workspaces.environments.setup(request, environment, task_id, tell)

@@ -79,7 +79,13 @@ if [ -n "$old" ]; then mv "$old" "$state/index"; fi
 
 GIT_DIR=$state GIT_WORK_TREE=$workspace
 export GIT_DIR GIT_WORK_TREE
+if [ -n "$old" ]; then git diff-index --cached --name-only -z "$tree" >"$state/moved"; fi
 git read-tree --reset -u "$tree^{tree}"
+if [ -z "$old" ]; then git ls-files -z >"$state/moved"; fi
+# A file as young as the index counts as unsure and is read anew by every command; two seconds ago it does not.
+xargs -0 -r touch -c -h -d "@$(($(date +%s) - 2))" -- <"$state/moved" || true
+rm "$state/moved"
+git update-index -q --refresh || true
 
 # Files that git would rewrite when it takes them in (line endings that do not fit the attributes) are taken as they are.
 git -c core.quotePath=false diff-files --name-only >"$state/unfit"

@@ -11,6 +11,7 @@ import json
 import netrc
 import os
 import re
+import secrets
 import ssl
 import stat
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -137,7 +138,7 @@ def take(store: BareStore, oid: str, content: bytes) -> None:
     target = kept(store, oid)
     with disk.writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{oid}.part")
+        part = target.with_name(f"{oid}.{secrets.token_hex(4)}")
         part.write_bytes(content)
         _publish(part, target)
 

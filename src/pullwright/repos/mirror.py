@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pullwright.domain.errors import RepositoryError
@@ -13,11 +13,16 @@ from pullwright.domain.value import now
 from pullwright.repos import address, disk, git, partial, standing
 from pullwright.repos.bare import HEAD_BRANCH, PINNED, SOURCE, BareStore, TreeEntry
 from pullwright.repos.credentials import Tokens
-from pullwright.repos.source import PARTIAL_OBJECTS, Source
+from pullwright.repos.source import MOST_BYTES, PARTIAL_OBJECTS, Source
 from pullwright.repos.worktree import Applied, WorkingTree
 from pullwright.settings import Settings
 
 __all__ = ["Repositories", "Store", "TreeEntry"]
+
+
+MOST_PACKS = 40
+TIDY_SECONDS = 900.0
+_MOST_LOOSE = 30  # in one of 256 directories
 
 
 @dataclass(frozen=True)
@@ -49,22 +54,29 @@ class Repositories:
     """Every repository that was worked on.
 
     `group`, as root, is the sandboxes' group id: it may read the stores, nobody else but root can. `tokens` are for
-    hosts that want one, `sign_in` is called before such a host is read; a first transfer of more than `partial_objects`
-    is taken without the contents of files; `patience` is how many seconds a broken transfer waits before it goes on,
-    doubled each time.
+    hosts that want one, `sign_in` is called before such a host is read. A first transfer of more than `partial_objects`
+    is taken without the contents of files, one of more than `most_bytes` is refused. `patience` is how many seconds a
+    broken transfer waits before it goes on, doubled each time. More than `most_packs` packs are gathered into few.
     """
 
     root: Path
     group: int | None = None
     tokens: Tokens = field(default_factory=Tokens)
     partial_objects: int = PARTIAL_OBJECTS
+    most_bytes: int = MOST_BYTES
+    most_packs: int = MOST_PACKS
     patience: float = 1.0
     sign_in: Callable[[RepositoryRef], Awaitable[None]] = _nothing
 
     @classmethod
     def of(cls, settings: Settings) -> "Repositories":
         """Those that these settings describe."""
-        return cls(settings.repositories, group=settings.sandbox_uid if os.geteuid() == 0 else None)
+        return cls(
+            settings.repositories,
+            group=settings.sandbox_uid if os.geteuid() == 0 else None,
+            partial_objects=settings.mirrors.partial_objects,
+            most_bytes=settings.mirrors.most_bytes,
+        )
 
     async def locate(self, location: str, cwd: Path) -> RepositoryRef:
         """What a person wrote, as a reference. Raises `NotARepository` or `UsageError`."""
@@ -100,6 +112,7 @@ class Repositories:
                 await source.fetch(store, with_head=head is not None, on_progress=on_progress)
             await _note_head(store, head, branch)
             await _show_to_sandboxes(store)
+            await _tidy(store, self.most_packs)
             ended = {"done": number, "fetched": moment}
             standing.write(store.path, standing.read(store.path).model_copy(update=ended))
         return store
@@ -108,6 +121,7 @@ class Repositories:
         self, ref: RepositoryRef, commit: str, on_progress: Callable[[str], None] = lambda _: None
     ) -> None:
         """One commit that no branch or tag of the source leads to. Raises `RepositoryError` where it is not had."""
+        await self.sign_in(ref)
         store = self.store(ref)
         async with store.holding("fetch"):
             await self._source(ref).fetch_commit(store, commit, f"{PINNED}/{commit}", on_progress)
@@ -130,12 +144,18 @@ class Repositories:
             return
         missing = await partial.missing(store, commit, sparse)
         if missing:
+            await self.sign_in(ref)
             on_progress(f"fetching the contents of {len(missing)} files of {ref.name}")
             async with store.holding("fetch"):
                 await self._source(ref).fetch_objects(store, missing, on_progress)
 
     def _source(self, ref: RepositoryRef) -> Source:
-        return Source.of(ref, self.tokens, self.partial_objects, self.patience)
+        return replace(
+            Source.of(ref, self.tokens),
+            partial_objects=self.partial_objects,
+            most_bytes=self.most_bytes,
+            patience=self.patience,
+        )
 
     async def apply_to_working_tree(
         self, ref: RepositoryRef, base: str, head: str, *, markers: bool = False
@@ -184,6 +204,23 @@ class Repositories:
         call = git.Call(directory=new, umask=store.umask)
         await git.git(call, "init", "--quiet", "--bare", "--template=", "--object-format=sha1", "--", str(new))
         new.rename(store.path)
+
+
+async def _tidy(store: Store, most_packs: int) -> None:
+    """Gather the small packs that fetches leave behind, and index the history anew.
+
+    What nothing points to stays: a checkpoint may be about to. Whoever reads a pack that goes looks again.
+    """
+    packs = list((store.objects / "pack").glob("*.pack"))
+    loose = len(list((store.objects / "17").glob("*")))  # a sample: names are evenly spread, as git's gc has it
+    graph = (store.objects / "info" / "commit-graphs").is_dir() or (store.path / "shallow").exists()
+    if len(packs) <= most_packs and loose <= _MOST_LOOSE and graph:
+        return
+    call = replace(store.call(), timeout=TIDY_SECONDS)
+    if len(packs) > most_packs or loose > _MOST_LOOSE:
+        await git.attempt(call, "repack", "--geometric=2", "-d", "-l", "-q", "--no-write-bitmap-index")
+    if not (store.path / "shallow").exists():
+        await git.attempt(call, "commit-graph", "write", "--reachable", "--split", "--no-progress")
 
 
 async def _fetched(store: Store) -> dict[str, str]:

@@ -9,6 +9,8 @@ _LINE = re.compile(
     r"(?:remote: )?(?P<what>[A-Z][A-Za-z ]+): +(?P<percent>\d+)% \((?P<done>\d+)/(?P<total>\d+)\)(?:, (?P<rest>.*))?"
 )
 _COUNTED = re.compile(r"(?:remote: )?(?P<what>[A-Z][A-Za-z ]+): (?P<done>\d+)(?:, done\.)?")
+_BYTES = re.compile(r"([0-9.]+) (bytes|KiB|MiB|GiB)")
+_UNITS = ("bytes", "KiB", "MiB", "GiB")
 _WORDS = {
     "Enumerating objects": "the far side looks for what is new",
     "Counting objects": "the far side counts what is new",
@@ -32,6 +34,11 @@ class Progress:
     def receiving(self) -> bool:
         """Whether objects are coming in, so that `total` is the number of all of them."""
         return self.what == "Receiving objects"
+
+    def bytes(self) -> int:
+        """How many bytes have come in, as far as git says; 0 where it does not."""
+        match = _BYTES.match(self.rest)
+        return int(float(match[1]) * 1024 ** _UNITS.index(match[2])) if match else 0
 
     def words(self) -> str:
         """One line for a person."""

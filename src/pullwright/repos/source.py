@@ -15,6 +15,7 @@ from pullwright.repos.progress import Progress, parse, worded
 
 FETCH_SECONDS = 3600.0
 PARTIAL_OBJECTS = 2_000_000  # a first transfer of more objects is taken without the contents of files
+MOST_BYTES = 64 * 1024**3  # of one transfer
 STEPS = (1, 100, 1_000, 10_000, 100_000)  # commits deep: how a transfer that keeps breaking is cut up
 TRIES = 4  # of one step
 PROMISOR = "source"  # what a partial store calls its source
@@ -58,6 +59,9 @@ _FAULT = re.compile(
 )
 
 
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
 class Broken(RepositoryError):
     """The transfer broke off on the way; trying again makes sense."""
 
@@ -74,10 +78,11 @@ class Source:
     upload_pack: str | None = None  # for a path: run as the repository's owner
     tokens: Tokens = field(default_factory=Tokens)
     partial_objects: int = PARTIAL_OBJECTS
+    most_bytes: int = MOST_BYTES
     patience: float = 1.0  # seconds before a broken step is tried again; doubled each time
 
     @classmethod
-    def of(cls, ref: RepositoryRef, tokens: Tokens, partial_objects: int, patience: float) -> "Source":
+    def of(cls, ref: RepositoryRef, tokens: Tokens) -> "Source":
         """The source of a reference. Raises `UsageError` where a path is gone."""
         upload_pack = None
         if address.is_path(ref):
@@ -85,7 +90,7 @@ class Source:
             if not path.is_dir():
                 raise UsageError(f"{ref.location} is not there any more. Give the path of a git repository, or a URL.")
             upload_pack = git.as_owner(git.owner_of(path), "upload-pack")
-        return cls(ref, upload_pack, tokens, partial_objects, patience)
+        return cls(ref, upload_pack, tokens)
 
     def call(self, store: BareStore, variables: Mapping[str, str] | None = None) -> git.Call:
         """How git reaches the source from the store: with the credentials of who runs the platform."""
@@ -136,6 +141,10 @@ class Source:
             await self._patiently(store, ("--prune",), self._everything(with_head), on_progress)
             return
         if standing.read(store.path).depth is None:
+            if self.partial_objects == 0:
+                standing.write(store.path, standing.read(store.path).model_copy(update={"partial": True}))
+                await self._patiently(store, ("--prune",), self._everything(with_head), on_progress)
+                return
             try:
                 await self._once(store, ("--prune",), self._everything(with_head), on_progress, most=True)
                 return
@@ -231,6 +240,11 @@ class Source:
 
         def listen(line: str) -> None:
             progress = parse(line)
+            if progress and progress.bytes() > self.most_bytes:
+                raise RepositoryError(
+                    f"{self.ref.location} sends more than the {self.most_bytes} bytes that one transfer may have. "
+                    "It was stopped, and nothing of it was taken in."
+                )
             if most and progress and _is_too_much(progress, self.partial_objects):
                 raise _TooMany
             tell(line)
@@ -240,7 +254,9 @@ class Source:
 
     def check(self, answer: git.Finished, command: tuple[str, ...]) -> None:
         """Raise what a failed transfer stands for: `Broken` where it broke off on the way."""
-        said = answer.error
+        # Half of it is the far side's own words, which may try to steer a terminal.
+        said = _CONTROL.sub("?", answer.error)
+        answer = replace(answer, error=said)
         if "mismatched algorithms" in said:
             raise UsageError(
                 f"{self.ref.name} uses SHA-256 object names; only SHA-1 repositories are supported. "

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pullwright.domain.environment import Module
-from pullwright.domain.errors import DiskFull, PullwrightError, UsageError
+from pullwright.domain.errors import DiskFull, PullwrightError, RepositoryError, UsageError
 from pullwright.domain.task import RepositoryRef
 from pullwright.repos import address, git
 from pullwright.repos.bare import BareStore
@@ -22,6 +22,8 @@ from pullwright.repos.names import path_text
 
 MOST_MODULES = 200  # of one commit, those inside others too
 MOST_DEEP = 8
+
+_MOST_TEXT = 4 * 1024 * 1024  # bytes of `.gitmodules`
 
 _KEY = re.compile(rb"submodule\.(.+)\.(path|url)", re.DOTALL | re.IGNORECASE)
 _SCP = re.compile(r"(?P<host>(?:[^/@:\s]+@)?[^/@:\s]+):(?P<path>(?!//|:).+)")
@@ -130,7 +132,11 @@ class _Search:
         if entry is None or not entry.mode.startswith("100"):
             return {}
         command = ("config", "--blob", entry.id, "-z", "--get-regexp", r"^submodule\..*\.(path|url)$")
-        answer = await git.attempt(store.call(limit=4 * 1024 * 1024), *command)
+        try:
+            answer = await git.attempt(store.call(limit=_MOST_TEXT), *command)
+        except RepositoryError as error:
+            self.found.notices.append(f"{prefix}.gitmodules cannot be read: {error}")
+            return {}
         if answer.code > 1:
             self.found.notices.append(f"{prefix}.gitmodules cannot be read: {answer.error.strip()[:300]}")
             return {}

@@ -174,3 +174,75 @@ async def test_progress_is_in_words(far: GitServer, repositories: Repositories) 
     said: list[str] = []
     await repositories.fetch(await located(far, repositories), said.append)
     assert any(line.startswith("fetching tool: receiving: 100 % of ") for line in said), said
+
+
+async def test_small_packs_are_gathered_and_nothing_is_lost(
+    far: GitServer, mine: Person, repositories: Repositories
+) -> None:
+    tidy = Repositories(repositories.root, group=repositories.group, most_packs=3)
+    ref = await located(far, tidy)
+    store = await tidy.fetch(ref)
+    # Nothing points to this one yet: a checkpoint that is being taken in.
+    kept = (await store.run("hash-object", "-w", "--stdin", stdin=b"kept")).decode().strip()
+    for number in range(5):
+        # Enough objects for each to come as a pack.
+        mine.commit({f"d{number}/f{file}": f"{number} {file}\n" for file in range(120)})
+        await push(far, mine)
+        await tidy.fetch(ref)
+    assert len(list((store.objects / "pack").glob("*.pack"))) <= 3
+    assert await store.run("cat-file", "blob", kept) == b"kept"
+    assert (store.objects / "info/commit-graphs").is_dir()
+    await store.run("fsck", "--connectivity-only")
+
+
+async def test_what_a_persons_git_knows_opens_the_source(
+    far: GitServer, mine: Person, repositories: Repositories, ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A credential helper, netrc; over ssh, their agent and keys, which ssh itself asks."""
+    far.tokens = {"secret-1": "read"}
+    home = ground / "person"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    ref = await located(far, repositories)
+    with pytest.raises(RepositoryError):
+        await repositories.fetch(ref)
+    (home / ".netrc").write_text("machine 127.0.0.1 login ada password secret-1\n")
+    assert await (await repositories.fetch(ref)).resolve(None) == mine.rev("HEAD")
+    (home / ".netrc").unlink()
+    (home / ".gitconfig").write_text(
+        '[credential]\n\thelper = "!f() { echo username=ada; echo password=secret-1; }; f"\n'
+    )
+    newer = mine.commit({"c": "c\n"})
+    await push(far, mine)
+    assert await (await repositories.fetch(ref)).resolve(None) == newer
+
+    ssh = ground / "ssh"
+    ssh.write_text(
+        f'#!/bin/sh\necho "$SSH_AUTH_SOCK $*" >>{ground}/asked\ncd {far.root} && eval "$(eval echo \\$$#)"\n'
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/agent")
+    by_ssh = await repositories.locate("git@example.org:tool.git", Path("/"))
+    assert await (await repositories.fetch(by_ssh)).resolve(None) == newer
+    assert "/agent" in (ground / "asked").read_text()
+
+
+async def test_a_repository_of_very_many_objects_is_taken_without_contents(
+    far: GitServer, mine: Person, repositories: Repositories
+) -> None:
+    limited = Repositories(repositories.root, group=repositories.group, partial_objects=3)
+    ref = await located(far, limited)
+    said: list[str] = []
+    store = await limited.fetch(ref, said.append)
+    assert any("huge" in line for line in said)
+    assert standing.read(store.path).partial
+    head = await store.resolve(None)
+    assert head == mine.rev("HEAD")
+    await limited.complete(ref, head, ())
+    assert await store.read(head, "src/a.py") == b"a = 1\n"
+    newer = mine.commit({"c": "c\n"})
+    await push(far, mine)
+    assert await (await limited.fetch(ref)).resolve(None) == newer
+    assert standing.read(store.path).partial
