@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pullwright.cli.story import Story
+from pullwright.cli.summary import refused_hosts, task_lines
 from pullwright.domain.errors import SetupFailed
 from pullwright.domain.network import Internet
 from pullwright.domain.policy import EnvironmentPolicy, Phase
@@ -92,6 +93,8 @@ async def test_an_attempt_reaches_what_was_allowed_and_says_what_was_not(tmp_pat
             story = Story(task)
             told = [line.text for found in await platform.record.task_events(task.id) for line in story.tell(found)]
             assert any(f"to allow it: {allow} bad.test:{origin.port}" in line for line in told)
+            shown = [line.text for line in task_lines(task, refused_hosts(await platform.record.task_events(task.id)))]
+            assert f"      to allow it: {allow} bad.test:{origin.port}" in shown
             assert task.attempts[0].head is not None
             difference = await desk.change_patch(platform, task.id)
             assert b"+hello" in difference

@@ -1,6 +1,6 @@
 """What a task came to, and the exit status of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pullwright.cli.story import Line, Style, receipt_lines
@@ -8,8 +8,11 @@ from pullwright.cli.words import count, cut, duration, first_line, names, shown
 from pullwright.domain.citation import name
 from pullwright.domain.landing import Candidate, Clash
 from pullwright.domain.task import Attempt, State, Task
+from pullwright.domain.transcript import EgressDecided, Recorded
 
 READY, FAULT, NOT_READY, CANCELLED = 0, 1, 3, 130
+
+_REFUSED = 8  # hosts that are shown of one attempt
 
 DRAFT = "no ready change, a draft is offered: "
 """How the reason begins where there is a draft; the line above it says the same."""
@@ -129,8 +132,29 @@ def table_rows(tasks: list[Task], at: datetime | None = None) -> list[tuple[str,
     return rows
 
 
-def task_lines(task: Task) -> list[Line]:
-    """`task show`: the task, its attempts side by side, and how it ended."""
+def refused_hosts(events: Iterable[Recorded]) -> dict[str, list[EgressDecided]]:
+    """What each log says was refused on the internet, once for each host and port."""
+    found: dict[str, dict[tuple[str, int], EgressDecided]] = {}
+    for recorded in events:
+        if isinstance(recorded.event, EgressDecided) and not recorded.event.allowed:
+            found.setdefault(recorded.log, {}).setdefault((recorded.event.host, recorded.event.port), recorded.event)
+    return {log: list(hosts.values()) for log, hosts in found.items()}
+
+
+def _refused_lines(refused: Sequence[EgressDecided]) -> list[Line]:
+    lines = []
+    for event in refused[:_REFUSED]:
+        lines.append(Line(f"    refused: {shown(event.host)}:{event.port}, {shown(event.reason)}", "warning"))
+        if event.remedy:
+            lines.append(Line(f"      to allow it: {shown(event.remedy)}", "warning"))
+    if len(refused) > _REFUSED:
+        lines.append(Line(f"    and {count(len(refused) - _REFUSED, 'host')} more; the log has them", "warning"))
+    return lines
+
+
+def task_lines(task: Task, refused: Mapping[str, Sequence[EgressDecided]] | None = None) -> list[Line]:
+    """`task show`: the task, its attempts side by side, what they were refused, and how it ended."""
+    refused = refused or {}
     request = task.request
     taken = " with uncommitted changes" if request.changes_taken else ""
     base = f"{request.base or 'HEAD'} = {request.base_commit[:12]}{taken}"
@@ -140,6 +164,7 @@ def task_lines(task: Task) -> list[Line]:
         Line(f"  repository {shown(request.repository.location)} at {shown(base)}", "dim"),
         Line(f"  created {task.created.astimezone():%Y-%m-%d %H:%M:%S}", "dim"),
     ]
+    lines += _refused_lines(refused.get(task.id, ()))
     for attempt in task.attempts:
         mark = "*" if attempt.id == task.chosen else " "
         model = f" {shown(attempt.model)}" if attempt.model else ""
@@ -150,6 +175,7 @@ def task_lines(task: Task) -> list[Line]:
             lines.append(Line(f"    {_size(attempt)}, {duration(attempt.seconds)}{_spent(attempt)}", "dim"))
         if attempt.reason:
             lines.append(Line(f"    {first_line(attempt.reason, 300)}"))
+        lines += _refused_lines(refused.get(attempt.id, ()))
         if attempt.receipt:
             lines += [Line(f"    {line.text}", line.style) for line in receipt_lines(attempt.receipt)]
     return lines + (summary(task) if task.state.final else _next(task))

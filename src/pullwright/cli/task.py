@@ -60,15 +60,16 @@ def show(task_id: str, /, *, json: bool = False) -> int:
     async def perform() -> int:
         from pullwright.cli.house import opened_record
         from pullwright.cli.screen import answer, answer_json
-        from pullwright.cli.summary import task_lines
+        from pullwright.cli.summary import refused_hosts, task_lines
         from pullwright.domain.contract import TaskView
 
         async with opened_record() as record:
             task = await record.task(task_id)
+            events = await record.task_events(task.id)
         if json:
             answer_json(TaskView.of(task).model_dump(mode="json"))
         else:
-            answer(task_lines(task))
+            answer(task_lines(task, refused_hosts(events)))
         return 0
 
     return asyncio.run(perform())

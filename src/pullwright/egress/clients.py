@@ -14,6 +14,7 @@ _BUNDLES = (
     "PIP_CERT",
     "REQUESTS_CA_BUNDLE",
     "NODE_EXTRA_CA_CERTS",
+    "npm_config_cafile",  # where a machine's npmrc names another file, npm reads only that
     "CARGO_HTTP_CAINFO",
     "AWS_CA_BUNDLE",
     "DENO_CERT",

@@ -79,6 +79,7 @@ def start(proxy: Proxy, sandboxes: LocalSandboxes) -> Start:
         on: bool = False,
         named: str = "127.0.0.1:*",
         attachments: Sequence[Attachment] = (),
+        **spec: Any,
     ) -> Outside:
         nonlocal count
         count += 1
@@ -100,7 +101,7 @@ def start(proxy: Proxy, sandboxes: LocalSandboxes) -> Start:
             return attachments
 
         door = await proxy.door(Pass(name, reach, tell, lambda rule: f"allow {rule}", attached))
-        outside.sandbox = await sandboxes.start(SandboxSpec(name=name, door=door))
+        outside.sandbox = await sandboxes.start(SandboxSpec(name=name, door=door, **spec))
         return outside
 
     return begin
