@@ -6,9 +6,9 @@ import re
 import secrets
 from pathlib import Path
 
-from pullwright.egress.clients import INSIDE, INSIDE_JAVA, JAVA_PASSWORD
+from pullwright.egress.clients import INSIDE, INSIDE_JAVA, INSIDE_WGET, JAVA_PASSWORD
 
-_OURS = re.compile(r"(\d+)-[0-9a-f]+\.(?:pem|p12)")
+_OURS = re.compile(r"(\d+)-[0-9a-f]+\.(?:pem|p12|wgetrc)")
 
 
 class Bundles:
@@ -19,13 +19,15 @@ class Bundles:
         self._swept = False
 
     def make(self, machine: Path | None, authority: str) -> dict[str, Path]:
-        """The places inside and the files: one for whatever reads PEM, one for Java."""
+        """The places inside and the files: one for whatever reads PEM, one for Java, and where wget finds the first."""
         self._sweep()
         trusted = machine.read_text(errors="replace") if machine else ""
         stem = self._folder / f"{os.getpid()}-{secrets.token_hex(6)}"
-        made = {INSIDE: stem.with_suffix(".pem"), INSIDE_JAVA: stem.with_suffix(".p12")}
+        suffixes = {INSIDE: ".pem", INSIDE_JAVA: ".p12", INSIDE_WGET: ".wgetrc"}
+        made = {inside: stem.with_suffix(suffix) for inside, suffix in suffixes.items()}
         made[INSIDE].write_text(f"{trusted.rstrip()}\n{authority}")
         made[INSIDE_JAVA].write_bytes(_for_java(f"{trusted}\n{authority}"))
+        made[INSIDE_WGET].write_text(f"ca_certificate = {INSIDE}\n")
         for path in made.values():
             path.chmod(0o644)
         return made

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 INSIDE = "/opt/pullwright/certificates.pem"
 INSIDE_JAVA = "/opt/pullwright/certificates.p12"
+INSIDE_WGET = "/opt/pullwright/wgetrc"
 JAVA_PASSWORD = "pullwright"  # noqa: S105 - Java wants one; the file holds public certificates
 
 _LOCAL = "localhost,127.0.0.1,::1"

@@ -31,6 +31,7 @@ class Visitor:
     origin: socket.socket
     headers: Sequence[tuple[str, str]]  # put into each request
     decide: Callable[[str], Awaitable[Verdict]]  # whether a method may be used; the answer is noted
+    passed: Callable[[str], Awaitable[None]]  # it was used once more, on an answer of a moment ago
     dial: Callable[[], Awaitable[Dialled]]  # raises `Refused`, `Unreachable`
 
 
@@ -167,7 +168,7 @@ class _Process:
         elif kind == "done" and (done := self._done.get(message["visit"])):
             if not done.done():
                 done.set_result(None)
-        elif kind in ("decide", "dial") and message["visit"] in self._visitors:
+        elif kind in ("decide", "dial", "passed") and message["visit"] in self._visitors:
             job = asyncio.ensure_future(self._answer(message, self._visitors[message["visit"]]))
             self._jobs.add(job)
             job.add_done_callback(self._jobs.discard)
@@ -175,6 +176,9 @@ class _Process:
     async def _answer(self, message: Message, visitor: Visitor) -> None:
         answer: Message = {"visit": message["visit"]}
         with contextlib.suppress(ConnectionError):
+            if message["kind"] == "passed":
+                await visitor.passed(str(message["method"])[:40])
+                return
             if message["kind"] == "decide":
                 verdict = await visitor.decide(str(message["method"])[:40])
                 await self.line.say({**answer, "kind": "verdict", "verdict": verdict.model_dump(mode="json")})

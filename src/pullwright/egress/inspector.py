@@ -26,6 +26,7 @@ from pullwright.egress.exchange import Exchange, Origin, Target
 from pullwright.egress.line import Line, Message
 
 _HANDSHAKE_SECONDS = 30.0
+FRESH_SECONDS = 2.0  # as old as a policy may be
 _NO_NEW_PRIVILEGES = 38  # prctl(2)
 
 
@@ -94,6 +95,7 @@ class Visit:
         self._target = Target(message["host"], message["port"])
         self._attached = [(str(name), str(value)) for name, value in message["headers"]]
         self._client, self._first = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+        self._allowed: dict[str, tuple[Verdict, float]] = {}
         self._answer: asyncio.Future[tuple[Message, list[int]]] | None = None
         self._job: asyncio.Task[None] | None = None
 
@@ -127,9 +129,16 @@ class Visit:
                 os.close(descriptor)
 
     async def decide(self, target: Target, method: str) -> Verdict:  # noqa: ARG002 - it is always the one
-        """Whether a request may be made."""
+        """Whether a request may be made. A yes holds for a moment; what it let through is told all the same."""
+        now = asyncio.get_running_loop().time()
+        if (known := self._allowed.get(method)) and now < known[1]:
+            await self._inspector.say({"kind": "passed", "visit": self._number, "method": method})
+            return known[0]
         answer, _ = await self._ask({"kind": "decide", "method": method})
-        return Verdict.model_validate(answer["verdict"])
+        verdict = Verdict.model_validate(answer["verdict"])
+        if verdict.allowed:
+            self._allowed[method] = (verdict, now + FRESH_SECONDS)
+        return verdict
 
     async def passed(self, target: Target, method: str, verdict: Verdict) -> None:
         """The platform has noted it when it said yes."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from pullwright.domain.network import Internet, Reach, canonical
 from pullwright.egress.base import Attachment, Door, Pass
 from pullwright.egress.certificates import Bundles
-from pullwright.egress.clients import INSIDE, certificate_variables, java_variables, proxy_variables
+from pullwright.egress.clients import INSIDE, INSIDE_WGET, certificate_variables, java_variables, proxy_variables
 from pullwright.egress.dial import Dialler, Resolve, look_up
 from pullwright.egress.door import PORT, Kit, ProxyDoor
 from pullwright.egress.inspection import Inspection
@@ -78,7 +78,8 @@ class Proxy:
             opened = await self._inspection.open(name)
             loop = asyncio.get_running_loop()
             files = await loop.run_in_executor(None, self._bundles.make, bundle, opened.certificate)
-            return Kit(variables | certificate_variables(INSIDE), files, opened)
+            variables |= certificate_variables(INSIDE) | {"WGETRC": INSIDE_WGET}
+            return Kit(variables, files, opened)
         if bundle is None:
             return Kit(variables)
         if str(bundle).startswith(_SHOWN):

@@ -149,7 +149,6 @@ async def test_java(start: Start, internet: LocalInternet) -> None:
         assert [asked.headers["user-agent"].split("/")[0] for asked in origin.asked] == ["Java"]
 
 
-@pytest.mark.long
 @pytest.mark.skipif(not Path("/usr/bin/wget").exists(), reason="the sandbox shows no wget")
 async def test_wget(start: Start, internet: LocalInternet) -> None:
     async with internet.server("page.test") as origin:
