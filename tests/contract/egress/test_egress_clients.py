@@ -138,6 +138,7 @@ public class Main {
 """
 
 
+@pytest.mark.long  # the compiler alone takes seconds
 @pytest.mark.skipif(not Path("/usr/bin/javac").exists(), reason="the sandbox shows no javac")
 async def test_java(start: Start, internet: LocalInternet) -> None:
     """It reads neither the usual variables nor PEM; its store is made for it where TLS is looked into."""
