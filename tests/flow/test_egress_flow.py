@@ -73,6 +73,8 @@ async def test_an_attempt_reaches_what_was_allowed_and_says_what_was_not(tmp_pat
                 models=("openai:scripted",),
                 allow=(f"good.test:{origin.port}", "127.0.0.1:*"),
             )
+            place, key = f"good.test:{origin.port}", "of-great-value"
+            await policies.attach(platform, str(repository), repository, place, "X-Key: {}", key)
             task = await desk.submit(platform, order)
             await asyncio.wait_for(work(platform, until=lambda: idle(platform)), 60)
             task = await platform.record.task(task.id)
@@ -89,7 +91,10 @@ async def test_an_attempt_reaches_what_was_allowed_and_says_what_was_not(tmp_pat
             assert events[0][1].remedy == f"{allow} --phase setup 127.0.0.1:{origin.port}"
             assert events[2][1].remedy == f"{allow} bad.test:{origin.port}"
             assert events[2][1].command == f"curl -sS https://bad.test:{origin.port}/x"
-            assert [asked.target for asked in origin.asked] == ["/x"]
+            assert [(asked.target, asked.headers["x-key"]) for asked in origin.asked] == [("/x", key)]
+            everything = "".join(found.model_dump_json() for found in await platform.record.task_events(task.id))
+            assert key not in everything
+            assert f"internet: good.test:{origin.port}, 127.0.0.1:*; " in everything
             story = Story(task)
             told = [line.text for found in await platform.record.task_events(task.id) for line in story.tell(found)]
             assert any(f"to allow it: {allow} bad.test:{origin.port}" in line for line in told)

@@ -178,7 +178,18 @@ class Reach(Value):
         if not allow:
             return self
         internet = Internet.ALLOW if self.internet is Internet.OFF else self.internet
-        return Reach(internet=internet, allow=(*self.allow, *allow), deny=self.deny, inner=self.inner)
+        together = tuple(dict.fromkeys((*self.allow, *allow)))
+        return Reach(internet=internet, allow=together, deny=self.deny, inner=self.inner)
+
+    @property
+    def words(self) -> str:
+        """What it comes to, in one line for people."""
+        if self.internet is Internet.OFF:
+            return "internet off"
+        denied = f", but not {', '.join(self.deny)}" if self.deny else ""
+        if self.internet is Internet.ON:
+            return f"internet on{denied}"
+        return f"internet: {', '.join(self.allow) or 'no host'}{denied}"
 
     @property
     def has_methods(self) -> bool:

@@ -73,6 +73,10 @@ class Egress(Protocol):
         """A door for a sandbox that is about to start; None where the internet is off for it."""
         ...
 
+    def words(self) -> str:
+        """How this machine itself reaches the internet, in words for people."""
+        ...
+
     async def close(self) -> None:
         """Close every door."""
         ...

@@ -72,6 +72,14 @@ class Machine:
         kept |= {name: env[name] for name in _AS_THEY_ARE if env.get(name)}
         return cls(_proxies(env), kept, tuple(dict.fromkeys(mirrors)), logins, _bundle(env))
 
+    def words(self) -> str:
+        """What was found, in one line; no login is in it."""
+        relays = {f"{relay.host}:{relay.port}" for tls in (True, False) if (relay := self.relay("", tls=tls))}
+        parts = [f"through the proxy {' and '.join(sorted(relays))}" if relays else "directly"]
+        parts += [f"packages from {', '.join(self.mirrors)}"] if self.mirrors else []
+        parts.append(f"trusting {self.certificates}" if self.certificates else "no certificates found")
+        return "; ".join(parts)
+
     def relay(self, host: str, *, tls: bool) -> Relay | None:
         """The proxy that this machine is configured to reach a host by."""
         chosen = self.proxies.get("https" if tls else "http") or self.proxies.get("all")

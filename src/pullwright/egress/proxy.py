@@ -50,6 +50,10 @@ class Proxy:
         self._doors.add(door)
         return door
 
+    def words(self) -> str:
+        """How this machine itself reaches the internet, in words for people."""
+        return self._machine.words()
+
     async def close(self) -> None:
         """Close every door."""
         for door in list(self._doors):

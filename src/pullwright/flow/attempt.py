@@ -16,6 +16,7 @@ from pullwright.domain.value import now
 from pullwright.engines.base import TurnOutcome, Work
 from pullwright.flow.codebase import keep_coverage
 from pullwright.flow.ground import ground_of, hand_of, on_ground, series_on
+from pullwright.flow.outside import agent_reach
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.repos.change import take_change
@@ -45,8 +46,9 @@ async def open_sandbox(shift: Shift, attempt_id: str) -> int:
     if course.held(now()) is None:
         await shift.workspaces.of(task, attempt, course.checkpoint(), shift.tell(attempt_id))
     if not any(isinstance(recorded.event, Started) for recorded in course.events):
-        wall = shift.platform.sandboxes.wall()
         request = task.request
+        reach = await agent_reach(shift.platform, request)
+        wall = f"{reach.words}; {shift.platform.sandboxes.wall()}"
         await record.append(attempt_id, Started(base=request.base_commit, sandbox=wall, fetched=request.fetched))
     await shift.move_attempt(attempt_id, State.RUNNING)
     await warming

@@ -246,6 +246,7 @@ async def findings(platform: Platform) -> list[Finding]:
     version = await platform.repositories.git_version()
     git_remedy = "" if version else "install git (Debian package git)"
     found.append(Finding("git", version is not None, version or "not found", git_remedy))
+    found.append(Finding("internet", True, f"sandboxes that may use it leave {platform.egress.words()}"))
     try:
         model = await platform.default_model()
     except ConfigurationError as error:

@@ -13,6 +13,11 @@ from pullwright.flow.platform import Platform
 Tell = Callable[[Progressed | EgressDecided], Awaitable[None]]
 
 
+async def agent_reach(platform: Platform, request: TaskRequest) -> Reach:
+    """What engines may reach at present: what a person has decided for the environment, and for this task."""
+    return (await platform.record.policy(request.repository.key)).reach(Phase.AGENT).plus(request.allow)
+
+
 async def open_door(
     platform: Platform, request: TaskRequest, phase: Phase, name: str, tell: Tell, *, learning: bool = False
 ) -> Door | None:
@@ -22,10 +27,10 @@ async def open_door(
     """
 
     async def reach() -> Reach:
+        if phase is Phase.AGENT:
+            return await agent_reach(platform, request)
         decided = (await platform.record.policy(request.repository.key)).reach(phase)
-        if learning:
-            return decided.model_copy(update={"internet": Internet.ON})
-        return decided if phase is Phase.SETUP else decided.plus(request.allow)
+        return decided.model_copy(update={"internet": Internet.ON}) if learning else decided
 
     async def attachments() -> Sequence[Attachment]:
         if phase is Phase.SETUP:
