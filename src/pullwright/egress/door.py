@@ -6,7 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pullwright.domain.network import Reach, Verdict, address_of, decide, host_name, parse_rule
 from pullwright.egress.base import Attachment, Pass
@@ -14,7 +14,7 @@ from pullwright.egress.dial import Dialled, Dialler, Refused, Unreachable
 from pullwright.egress.exchange import Exchange, Origin, Target, refusal
 from pullwright.egress.inspection import Opened, Visitor
 from pullwright.egress.journal import Journal
-from pullwright.egress.stream import join, peek
+from pullwright.egress.stream import join, peek, readable
 from pullwright.egress.tunnel import UNRECOGNISED_NAME, judge, look
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ PORT = 61080  # above the ports that kernels choose by themselves
 _HEAD = 64 * 1024
 _HEAD_SECONDS = 30.0
 _FRESH_SECONDS = 2.0  # so old may a policy be; before a refusal it is asked for anew
-_CONNECTIONS = 128  # at once, of one sandbox; the next ones wait
+_CONNECTIONS = 64  # at once, of one sandbox; the next ones wait
 _CROWDED_SECONDS = 0.1
 _NOT_SEEN = "its TLS would have to be looked into, which this sandbox began without; one that starts now begins with it"
 _NO_METHOD = "only some HTTP methods are allowed there, and this is no HTTP"
@@ -50,6 +50,7 @@ class ProxyDoor:
         attachments: Callable[[], Awaitable[Sequence[Attachment]]],
         dialler: Dialler,
         kit: Kit,
+        room: asyncio.Semaphore,
         closed: Callable[[], None],
     ) -> None:
         self.variables, self.files = kit.variables, kit.files
@@ -63,6 +64,7 @@ class ProxyDoor:
         self._accepting: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_CONNECTIONS)
+        self._shared_room = room  # of all doors together: descriptors are the platform's, too
         self._who: Callable[[int], Awaitable[str | None]] | None = None
 
     async def open(self, listener: socket.socket, who: Callable[[int], Awaitable[str | None]]) -> None:
@@ -91,7 +93,7 @@ class ProxyDoor:
         while True:
             await self._room.acquire()
             try:
-                client, place = await loop.sock_accept(listener)
+                client, place = await self._next(loop, listener)
             except OSError:  # no descriptor is left for it
                 self._room.release()
                 await asyncio.sleep(_CROWDED_SECONDS)
@@ -105,9 +107,20 @@ class ProxyDoor:
             self._serving.add(job)
             job.add_done_callback(self._served)
 
+    async def _next(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> tuple[socket.socket, Any]:
+        """Somebody who comes, once there is room for one more among all doors."""
+        await readable(listener)
+        await self._shared_room.acquire()
+        try:
+            return await loop.sock_accept(listener)
+        except BaseException:
+            self._shared_room.release()
+            raise
+
     def _served(self, job: "asyncio.Task[None]") -> None:
         self._serving.discard(job)
         self._room.release()
+        self._shared_room.release()
         if not job.cancelled():
             job.exception()  # the connection is gone, and that is all that it can mean
 

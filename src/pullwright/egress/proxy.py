@@ -1,6 +1,7 @@
 """Doors of this process, and what they share."""
 
 import asyncio
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pullwright.egress.inspection import Inspection
 from pullwright.egress.machine import Machine
 
 REGISTRIES = canonical("preset:package-registries")
+_MOST_DESCRIPTORS = 65536
 _SHOWN = ("/etc/ssl/certs/", "/etc/pki/", "/usr/")  # what of this machine a sandbox sees anyway
 
 
@@ -26,6 +28,8 @@ class Proxy:
         self._bundles = Bundles(folder)
         self._inspection = Inspection(machine.certificates)
         self._doors: set[ProxyDoor] = set()
+        # A connection takes up to four descriptors here; half of what this process may have is left to everything else.
+        self._room = asyncio.Semaphore(max(8, _descriptors() // 8))
 
     async def door(self, request: Pass) -> Door | None:
         """A door for a sandbox that is about to start; None where the internet is off for it."""
@@ -46,7 +50,7 @@ class Proxy:
             if kit.inspected:
                 self._bundles.drop(dict(kit.files))
 
-        door = ProxyDoor(request, reach, attachments, self._dialler, kit, closed)
+        door = ProxyDoor(request, reach, attachments, self._dialler, kit, self._room, closed)
         self._doors.add(door)
         return door
 
@@ -89,3 +93,13 @@ class Proxy:
         if str(bundle).startswith(_SHOWN):
             return Kit(variables | certificate_variables(str(bundle)))
         return Kit(variables | certificate_variables(INSIDE), {INSIDE: bundle})
+
+
+def _descriptors() -> int:
+    """How many this process may have; it takes what it may take (getrlimit(2)), or few sandboxes would use up all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return _MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft

@@ -42,7 +42,7 @@ async def look(client: socket.socket, origin: socket.socket | None) -> tuple[Car
             except NotTls:
                 if _REQUEST.match(data):
                     return "http", None
-                if len(data) >= 24 or not data[:1].isupper():
+                if len(data) >= 24 or b"\n" in data or not data[:1].isupper():
                     return "other", None
             except Incomplete:
                 pass
