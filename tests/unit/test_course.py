@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pullwright.domain.course import Course, Held, course_of, inherited_by_fork
-from pullwright.domain.task import State
+from pullwright.domain.projection import attempt_after, concerns_attempt
+from pullwright.domain.task import Attempt, State
 from pullwright.domain.transcript import (
     Checkpointed,
     Event,
@@ -150,3 +151,23 @@ def test_waiting_does_not_count_as_work() -> None:
     assert ended.worked(MOMENT + timedelta(hours=1)) == 30
     anew = course_of(log(*(Moved(state=state) for state in [*moves, State.DONE, State.QUEUED]), seconds=10))
     assert anew.worked(MOMENT + timedelta(hours=1)) == 0
+
+
+def test_only_some_events_change_what_is_known_of_an_attempt() -> None:
+    """An event that is said not to concern the attempt leaves it alone; the others are what it is made of."""
+    attempt = Attempt(id="t-1", task="t", ordinal=1, engine="native", model=None)
+    others: list[Event] = [
+        *a_turn(1)[:2],
+        PersonSaid(text="x"),
+        QuestionAsked(turn=1, call="c", text="?"),
+        PauseRequested(),
+        ResumeRequested(),
+        Rewound(turn=0),
+        ToolReturned(turn=1, call="c", output=Output(text="", size=0), seconds=0),
+    ]
+    for recorded in log(*others):
+        assert not concerns_attempt(recorded.event)
+        assert attempt_after(attempt, recorded) == attempt
+    (ended,) = log(TurnEnded(turn=1, status="continue"))
+    assert concerns_attempt(ended.event)
+    assert attempt_after(attempt, ended).turns == 1

@@ -184,10 +184,10 @@ class Log:
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.memory: dict[str, object] = {}
-        self._events = [Recorded(log="a-1", number=at + 1, at=now(), event=event) for at, event in enumerate(events)]
+        self.events = [Recorded(log="a-1", number=at + 1, at=now(), event=event) for at, event in enumerate(events)]
 
     async def read(self) -> list[Recorded]:
-        return self._events
+        return self.events
 
     async def append(self, event: Event) -> int:
         raise AssertionError

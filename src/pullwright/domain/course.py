@@ -13,6 +13,7 @@ from pullwright.domain.task import State
 from pullwright.domain.transcript import (
     ChangeTaken,
     Checkpointed,
+    Committed,
     Compacted,
     CompactionUndone,
     EngineNoted,
@@ -47,6 +48,7 @@ _CONVERSATION = (
     CompactionUndone,
     EngineNoted,
     Checkpointed,
+    Committed,
     TurnEnded,
     ChangeTaken,
     Verified,

@@ -8,6 +8,7 @@ from pullwright.domain.transcript import (
     Chosen,
     Compacted,
     Delivered,
+    Event,
     Forked,
     Integrated,
     ModelSaid,
@@ -17,6 +18,13 @@ from pullwright.domain.transcript import (
     TurnEnded,
     Verified,
 )
+
+_OF_ATTEMPT = (Moved, ModelSaid, Compacted, Forked, TurnEnded, ChangeTaken, Verified, Delivered)
+
+
+def concerns_attempt(event: Event) -> bool:
+    """Whether an event of an attempt's log can change what is known of the attempt."""
+    return isinstance(event, _OF_ATTEMPT)
 
 
 def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:

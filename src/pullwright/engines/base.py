@@ -6,7 +6,7 @@ checkpoint after each, and stops at the first outcome that is final.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -21,6 +21,11 @@ class AttemptLog(Protocol):
 
     async def read(self) -> Sequence[Recorded]:
         """The events that count so far, in order, also those that a fork inherits."""
+        ...
+
+    @property
+    def events(self) -> Sequence[Recorded]:
+        """The same without looking for what others have written since they were last read."""
         ...
 
     @property
@@ -70,6 +75,7 @@ class TurnOutcome:
     status: Literal["continue", "waiting", "finished", "refused", "gave-up"]
     text: str = ""  # finished: a summary for the reviewer; refused, gave-up: the reason; waiting: what for
     until: datetime | None = None  # waiting: when it goes on by itself; None: once a person has said something
+    touched: bool = field(default=True, compare=False)  # whether the workspace may have changed
 
 
 class Engine(Protocol):

@@ -71,14 +71,14 @@ async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
     if course.held(now()):
         return "waiting"
     attempt = await record.attempt(attempt_id)
-    task = on_ground(await record.task(attempt.task), course.events)
+    task = on_ground(await shift.task(attempt.task), course.events)
     before = course.checkpoint(before=number)
     for chance in range(1, LOST_SANDBOXES + 1):
         sandbox = await shift.workspaces.of(task, attempt, before, shift.tell(attempt_id))
         try:
             outcome = await _engine_turn(shift, task, attempt, sandbox, number)
             checkpoint = committed = None
-            if task.request.mode is Mode.CODE:
+            if task.request.mode is Mode.CODE and outcome.touched:
                 checkpoint = await shift.workspaces.checkpoint(task, attempt, number, before)
                 committed = await _commits(shift, task, attempt, number)
             break
@@ -87,19 +87,17 @@ async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
             if chance == LOST_SANDBOXES:
                 raise
             await shift.notice(attempt_id, "the sandbox was lost; it is rebuilt from the last checkpoint")
-    if committed is not None:
-        await record.append(attempt_id, committed)
-    if checkpoint is not None:
-        await record.append(attempt_id, checkpoint)
-    ended_now = TurnEnded(turn=number, status=outcome.status, text=outcome.text, until=outcome.until)
-    await record.append(attempt_id, ended_now)
+    for kept in (committed, checkpoint):
+        if kept is not None:
+            await log.append(kept)
+    await log.append(TurnEnded(turn=number, status=outcome.status, text=outcome.text, until=outcome.until))
     return outcome.status
 
 
 async def _commits(shift: Shift, task: Task, attempt: Attempt, number: int) -> Committed | None:
     """What the agent has committed; where that cannot be kept, its files are, and a person is told."""
     try:
-        return await shift.workspaces.commits(task, attempt, number)
+        return await shift.workspaces.commits(task, attempt, number, (await shift.log(attempt.id)).events)
     except HostileObject as error:
         await shift.notice(attempt.id, f"the agent's own commits are left out: {error}")
         return None
@@ -131,7 +129,7 @@ def _in_words(held: Held) -> str:
 async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sandbox, number: int) -> TurnOutcome:
     platform, request = shift.platform, task.request
     log = await shift.log(attempt.id)
-    left = request.limits.minutes * 60 - (await log.course()).worked(now())
+    left = request.limits.minutes * 60 - log.known.worked(now())
     over = TurnOutcome("gave-up", f"the time limit of {request.limits.minutes:g} minutes was reached")
     if left <= 0:
         return over
@@ -139,7 +137,7 @@ async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sand
     work = Work(
         request=request,
         attempt=attempt,
-        environment=await environment_of(platform, task.id, attempt.id),
+        environment=await shift.workspaces.environment(task, attempt),
         sandbox=sandbox,
         log=log,
         deadline=asyncio.get_running_loop().time() + left,

@@ -7,8 +7,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
-from pullwright.domain.task import State
+from pullwright.domain.task import State, Task
 from pullwright.domain.transcript import EgressDecided, Moved, Noticed, Progressed
+from pullwright.domain.value import task_of
 from pullwright.flow.outside import Tell
 from pullwright.flow.platform import Platform
 from pullwright.flow.workspace import Workspaces
@@ -40,6 +41,7 @@ class Shift:
     stirs: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     fault: Exception | None = None  # of the platform itself: the worker has to stop
     _logs: dict[str, Log] = field(default_factory=dict)
+    _tasks: dict[str, Task] = field(default_factory=dict)
     _listeners: dict[str, _Listener] = field(default_factory=dict)
     _jobs: set[asyncio.Future[Any]] = field(default_factory=set)
 
@@ -72,9 +74,21 @@ class Shift:
             self._logs[attempt] = await self.platform.record.log(attempt)
         return self._logs[attempt]
 
+    async def task(self, task: str) -> Task:
+        """A task as it was when this worker first looked at it: what was asked for never changes."""
+        if task not in self._tasks:
+            self._tasks[task] = await self.platform.record.task(task)
+        return self._tasks[task]
+
     def forget(self, attempt: str) -> None:
         """Let go of what was read of an attempt's log."""
         self._logs.pop(attempt, None)
+
+    def forget_task(self, task: str) -> None:
+        """Let go of a task that has ended, and of its attempts' logs."""
+        self._tasks.pop(task, None)
+        for attempt in [attempt for attempt in self._logs if task_of(attempt) == task]:
+            self.forget(attempt)
 
     async def news(self, log: str, seen: int, seconds: float | None = None) -> None:
         """Wait until a log has more than `seen` events, or for so long."""

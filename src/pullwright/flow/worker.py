@@ -17,7 +17,7 @@ from pullwright.store.lock import WorkerLock
 if TYPE_CHECKING:
     from pullwright.flow.workflows import Workflows
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 LOCK_SECONDS = 0.25
 
 # Of the workflows' code, raised when their steps change. What runs under an earlier one is begun anew: the log, not the
@@ -122,6 +122,7 @@ async def _look_after(shift: Shift, running: dict[str, asyncio.Task[None]]) -> N
             del running[task]
             shift.stops.pop(task, None)
             shift.stirs.pop(task, None)
+            shift.forget_task(task)
             job.result()
     if shift.fault:
         raise shift.fault

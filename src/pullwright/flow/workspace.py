@@ -1,6 +1,6 @@
 """Machines at a commit: a fresh one, an attempt's own, its checkpoints."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from pullwright.domain.commits import CommitStyle
@@ -8,7 +8,7 @@ from pullwright.domain.environment import Environment
 from pullwright.domain.errors import HostileObject, SandboxError
 from pullwright.domain.policy import Phase
 from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
-from pullwright.domain.transcript import Checkpointed, Committed, EnvironmentChosen, Noticed
+from pullwright.domain.transcript import Checkpointed, Committed, EnvironmentChosen, Noticed, Recorded
 from pullwright.flow.contents import layout_of
 from pullwright.flow.environment import Environments, checkout, machine_spec
 from pullwright.flow.ground import series_on
@@ -16,6 +16,7 @@ from pullwright.flow.leftovers import left_out, strays, take_objects
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.repos import checkpoints
+from pullwright.repos.bare import BareStore
 from pullwright.repos.series import commits_command, take_commits
 from pullwright.sandbox.base import ExecRequest, Sandbox
 
@@ -29,13 +30,15 @@ class Workspaces:
         self._platform = platform
         self.environments = Environments(platform)
         self._living: dict[str, Sandbox] = {}
+        self._chosen: dict[str, Environment] = {}  # by attempt, while its machine lives
+        self._trees: dict[str, str] = {}  # of base commits
 
     async def of(self, task: Task, attempt: Attempt, checkpoint: Checkpointed | None, tell: Tell) -> Sandbox:
         """The attempt's machine: the living one, or one rebuilt at its last checkpoint, or else at the base."""
         if sandbox := self._living.get(attempt.id):
             return sandbox
         platform, request = self._platform, task.request
-        environment = await environment_of(platform, task.id, attempt.id)
+        environment = await self.environment(task, attempt)
         store = platform.repositories.store(request.repository)
         layers = await self.environments.layers(request, environment, attempt.id, tell)
         read_only = request.mode is Mode.ASK
@@ -69,11 +72,13 @@ class Workspaces:
             raise SandboxError(f"the workspace could not be taken out of the sandbox: {why}")
         store = self._platform.repositories.store(task.request.repository)
         parent = last.commit if last else task.request.base_commit
-        known = last.tree if last else await store.tree(task.request.base_commit)
+        known = last.tree if last else await self._base_tree(store, task.request.base_commit)
+        if checkpoints.captured_tree(result.stdout) == known and not left_out(result.stderr):
+            return None
         taken = await checkpoints.take_in(
             store, f"{attempt.id}/{turn}", result.stdout, parent, f"Checkpoint after turn {turn} of {attempt.id}"
         )
-        tree, notices = await self._settled(task, attempt.id, sandbox, taken.tree, left_out(result.stderr))
+        tree, notices = await self._settled(task, attempt, sandbox, taken.tree, left_out(result.stderr))
         if tree != taken.tree:
             taken = await checkpoints.keep(store, f"{attempt.id}/{turn}", tree, parent, f"Checkpoint after turn {turn}")
         events = await self._platform.record.events(attempt.id) if notices else []
@@ -83,11 +88,22 @@ class Workspaces:
                 await self._platform.record.append(attempt.id, Noticed(text=text, level="warning"))
         return None if taken.tree == known else Checkpointed(turn=turn, commit=taken.commit, tree=taken.tree)
 
+    async def _base_tree(self, store: BareStore, commit: str) -> str:
+        if commit not in self._trees:
+            self._trees[commit] = await store.tree(commit)
+        return self._trees[commit]
+
+    async def environment(self, task: Task, attempt: Attempt) -> Environment:
+        """The environment that the attempt works in; it never changes while its machine lives."""
+        if attempt.id not in self._chosen:
+            self._chosen[attempt.id] = await environment_of(self._platform, task.id, attempt.id)
+        return self._chosen[attempt.id]
+
     async def _settled(
-        self, task: Task, attempt: str, sandbox: Sandbox, tree: str, notices: list[str]
+        self, task: Task, attempt: Attempt, sandbox: Sandbox, tree: str, notices: list[str]
     ) -> tuple[str, list[str]]:
         """The tree without submodules that nobody else could check out, its LFS files taken in, and what to tell."""
-        environment = await environment_of(self._platform, task.id, attempt)
+        environment = await self.environment(task, attempt)
         request, base = task.request, task.request.base_commit
         store = self._platform.repositories.store(request.repository)
         if environment.lfs:
@@ -99,18 +115,18 @@ class Workspaces:
                 notices = [*notices, *astray.values()]
         return tree, notices
 
-    async def commits(self, task: Task, attempt: Attempt, turn: int) -> Committed | None:
+    async def commits(self, task: Task, attempt: Attempt, turn: int, events: Sequence[Recorded]) -> Committed | None:
         """Take in what the agent has committed, where that is to be kept; None where there is nothing new.
 
         Raises `HostileObject` where it is not fit to be taken in.
         """
         if task.request.commits.style is not CommitStyle.KEEP:
             return None
-        environment = await environment_of(self._platform, task.id, attempt.id)
+        environment = await self.environment(task, attempt)
         if environment.lfs or environment.modules:
             raise HostileObject("A change with submodules or files that Git LFS keeps is delivered as one commit.")
         sandbox, store = self._living[attempt.id], self._platform.repositories.store(task.request.repository)
-        series = series_on((await (await self._platform.record.log(attempt.id)).course()).events, task.request)
+        series = series_on(events, task.request)
         command = commits_command(series.stem)
         limit = checkpoints.MAX_BYTES
         result = await sandbox.run(ExecRequest(argv=command, timeout=CAPTURE_SECONDS, output_limit=limit))
@@ -150,6 +166,7 @@ class Workspaces:
 
     async def release(self, attempt: str) -> None:
         """End the attempt's machine; what it wrote since the last checkpoint is gone."""
+        self._chosen.pop(attempt, None)
         if sandbox := self._living.pop(attempt, None):
             await sandbox.stop()
 

@@ -122,6 +122,12 @@ def ref_of(name: str) -> str:
     return f"{ATTEMPTS}/{name}"
 
 
+def captured_tree(captured: bytes) -> str | None:
+    """The tree that a workspace says it is, unchecked; None where it says none."""
+    header = _HEADER.match(captured)
+    return header[1].decode() if header else None
+
+
 async def take_in(
     store: BareStore, name: str, captured: bytes, parent: str, message: str, *, max_bytes: int = MAX_BYTES
 ) -> Checkpoint:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pullwright.domain.course import Course, inherited_by_fork
 from pullwright.domain.transcript import Event, Forked, Output, Recorded
+from pullwright.domain.value import now
 
 if TYPE_CHECKING:
     from pullwright.store.record import Record
@@ -32,16 +33,32 @@ class Log:
     async def course(self) -> Course:
         """Where the attempt stands, by the events so far."""
         async with self._reading:
-            for recorded in await self._record.events(self._id, self.seen):
-                if isinstance(recorded.event, Forked):
-                    for event in await self._inherited(recorded.event, recorded.at):
-                        self._course.take(event)
-                cuts = self._course.cuts
-                self._course.take(recorded)
-                if self._course.cuts != cuts:
-                    self.memory.clear()
-                self.seen = recorded.number
+            await self._read_on()
         return self._course
+
+    @property
+    def known(self) -> Course:
+        """Where the attempt stood when it was last looked at."""
+        return self._course
+
+    @property
+    def events(self) -> Sequence[Recorded]:
+        """The events that count as far as they have been read, and those that were written by way of this log."""
+        return self._course.events
+
+    async def _read_on(self) -> None:
+        for recorded in await self._record.events(self._id, self.seen):
+            if isinstance(recorded.event, Forked):
+                for event in await self._inherited(recorded.event, recorded.at):
+                    self._course.take(event)
+            self._take(recorded)
+
+    def _take(self, recorded: Recorded) -> None:
+        cuts = self._course.cuts
+        self._course.take(recorded)
+        if self._course.cuts != cuts:
+            self.memory.clear()
+        self.seen = recorded.number
 
     async def _inherited(self, forked: Forked, at: datetime) -> Sequence[Recorded]:
         """The other attempt's events up to that turn, as they counted at that moment."""
@@ -57,7 +74,14 @@ class Log:
 
     async def append(self, event: Event) -> int:
         """Write one down and give its number."""
-        return await self._record.append(self._id, event)
+        at = now()
+        number = await self._record.append(self._id, event, at)
+        async with self._reading:
+            if number == self.seen + 1:  # what this process has just written, it need not read
+                self._take(Recorded(log=self._id, number=number, at=at, event=event))
+            elif number > self.seen:
+                await self._read_on()
+        return number
 
     async def output(self, data: bytes, *, inline: int = 16 * 1024) -> Output:
         """Keep text that may be long: head and tail inline up to `inline` bytes, the whole in a blob beyond that.

@@ -12,7 +12,7 @@ from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import UsageError
 from pullwright.domain.forge import FORGE, ForgeEntry
 from pullwright.domain.policy import EnvironmentPolicy
-from pullwright.domain.projection import attempt_after, task_after
+from pullwright.domain.projection import attempt_after, concerns_attempt, task_after
 from pullwright.domain.task import Attempt, PullRequest, State, Task
 from pullwright.domain.transcript import Event, PauseRequested, Recorded, TurnEnded, from_json, to_json
 from pullwright.domain.value import Value
@@ -159,8 +159,11 @@ def append_event(connection: Connection, log: str, event: Event, at: datetime) -
     Raises `IllegalMove` where the event moves to a state that cannot follow, `UsageError` where there is no such log.
     """
     # The row's lock makes writers of one log wait for each other on Postgres; SQLite has one writer anyway.
-    row = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.id == log).with_for_update()).first()
-    attempt = None if row is None else _attempt_of(row)
+    concerned = concerns_attempt(event)
+    columns = ATTEMPTS if concerned else ATTEMPTS.c.id
+    row = connection.execute(select(columns).where(ATTEMPTS.c.id == log).with_for_update()).first()
+    of_attempt = row is not None
+    attempt = _attempt_of(row) if row is not None and concerned else None
     if row is None:
         row = connection.execute(select(TASKS).where(TASKS.c.id == log).with_for_update()).first()
     if row is None:
@@ -175,7 +178,7 @@ def append_event(connection: Connection, log: str, event: Event, at: datetime) -
     )
     if attempt is not None:
         _save_difference(connection, ATTEMPTS, attempt, attempt_after(attempt, recorded))
-    else:
+    elif not of_attempt:
         task = _task_of(row, [])
         _save_difference(connection, TASKS, task, task_after(task, recorded))
     return recorded.number

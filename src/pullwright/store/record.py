@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -93,12 +94,12 @@ class Record:
         """The number of the last event of each of these logs."""
         return await self._database.read(queries.last_numbers, logs)
 
-    async def append(self, log_id: str, event: Event) -> int:
-        """Write an event at the end of a task's or an attempt's log and give its number.
+    async def append(self, log_id: str, event: Event, at: datetime | None = None) -> int:
+        """Write an event at the end of a task's or an attempt's log and give its number; `at`: when, if not now.
 
         The row of the task or attempt follows in the same transaction. Raises `IllegalMove`, `UsageError`.
         """
-        return await self._database.write(queries.append_event, log_id, event, now())
+        return await self._database.write(queries.append_event, log_id, event, at or now())
 
     async def events(self, log_id: str, after: int = 0) -> list[Recorded]:
         """The events of one log after a number, in order."""

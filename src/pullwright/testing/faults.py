@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from pullwright.domain.delivery import Delivery
@@ -68,10 +69,10 @@ class FaultyRecord(Record):
         self.__dict__.update(inner.__dict__)
         self._faults = faults
 
-    async def append(self, log_id: str, event: Event) -> int:
+    async def append(self, log_id: str, event: Event, at: datetime | None = None) -> int:
         """A point before the event is written, and one after."""
         self._faults.passing(f"before {event.kind}")
-        number = await super().append(log_id, event)
+        number = await super().append(log_id, event, at)
         self._faults.passing(f"after {event.kind}")
         if event.kind == "model-asked":
             self._faults.within("inside a model stream")

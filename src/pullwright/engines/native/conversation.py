@@ -216,13 +216,13 @@ def size(items: Sequence[Item]) -> int:
     return total
 
 
-async def read(log: AttemptLog, words: Callable[[bytes], Words]) -> Conversation:
+async def read(log: AttemptLog, words: Callable[[bytes], Words], *, afresh: bool = False) -> Conversation:
     """Fold an attempt's log into its conversation, going on from where that was left in this process.
 
-    A person's message belongs to the first question that is asked after it: the rest of that turn's question is what
-    was there before.
+    With `afresh` also what others have written by now. A person's message belongs to the first question that is asked
+    after it: the rest of that turn's question is what was there before.
     """
-    events = await log.read()
+    events = await log.read() if afresh else log.events
     conversation = log.memory.get(_MEMORY)
     if not isinstance(conversation, Conversation):
         conversation = Conversation()

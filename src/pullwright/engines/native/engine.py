@@ -58,7 +58,7 @@ class NativeEngine:
 
     async def _load(self, work: Work, number: int) -> Conversation:
         """The log as the model is to see it, begun where it was not, a person's answer returned to its question."""
-        talk = await conversation.read(work.log, self._model.words)
+        talk = await conversation.read(work.log, self._model.words, afresh=True)
         if talk.told is None:
             await _open(work, number, self._toolbox.introduce)
             talk = await conversation.read(work.log, self._model.words)
@@ -107,7 +107,7 @@ class NativeEngine:
         now = [*talk.repeated, repetition.signature(words.calls, turn.returned)]
         if reason := repetition.stopped(now, words.calls):
             return TurnOutcome("gave-up", reason)
-        return TurnOutcome("continue")
+        return TurnOutcome("continue", touched=acts.writes)
 
     async def _take_up(
         self, context: Context, turn: Turn, talk: Conversation, offered: Mapping[str, Tool]
