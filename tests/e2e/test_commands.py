@@ -20,7 +20,8 @@ TASK_KEYS = {
     "pull_request",
 }  # fmt: skip
 ATTEMPT_KEYS = {
-    "id", "engine", "model", "state", "reason", "branch", "head", "files_changed", "insertions", "deletions", "usage",
+    "id", "engine", "model", "state", "waiting_for", "reason", "turns", "branch", "head", "files_changed", "insertions",
+    "deletions", "usage",
     "receipt", "seconds",
 }  # fmt: skip
 

@@ -217,7 +217,8 @@ def test_other_programs_read_the_keys_they_were_promised() -> None:
         "pull_request", "answer", "citations",
     ]  # fmt: skip
     assert list(read["attempts"][0]) == [
-        "id", "engine", "model", "state", "reason", "branch", "head", "files_changed", "insertions", "deletions",
+        "id", "engine", "model", "state", "waiting_for", "reason", "turns", "branch", "head", "files_changed",
+        "insertions", "deletions",
         "usage", "receipt", "seconds",
     ]  # fmt: skip
     assert list(read["attempts"][0]["usage"]) == [

@@ -76,7 +76,9 @@ class AttemptView(Value):
     engine: str
     model: str | None
     state: State
+    waiting_for: str | None
     reason: str | None
+    turns: int
     branch: str | None
     head: str | None
     files_changed: int

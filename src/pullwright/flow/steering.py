@@ -17,6 +17,7 @@ from pullwright.domain.value import attempt_id
 from pullwright.flow.desk import MAX_ATTEMPTS
 from pullwright.flow.platform import Platform
 
+_WITHOUT_WORDS = ("repair", "git")  # engines that have no conversation
 _AT_WORK = (State.QUEUED, State.PREPARING, State.RUNNING, State.WAITING)
 
 
@@ -74,8 +75,8 @@ async def rewind(platform: Platform, task_id: str, turn: int, *, ordinal: int | 
     """
     task = await platform.record.task(task_id)
     attempt = _one(task, ordinal)
-    if attempt.engine == "repair":
-        raise UsageError("the repair engine has no conversation to take back; hand in a new task instead")
+    if attempt.engine in _WITHOUT_WORDS:
+        raise UsageError(f"the {attempt.engine} engine has no conversation to take back; hand in a new task instead")
     over = task.state.final and attempt.state.final
     if not over and attempt.state is not State.WAITING:
         raise UsageError(
@@ -109,8 +110,8 @@ async def fork(
     """
     task = await platform.record.task(task_id)
     parent = _one(task, ordinal)
-    if parent.engine == "repair":
-        raise UsageError("the repair engine has no conversation to go on from; hand in a new task instead")
+    if parent.engine in _WITHOUT_WORDS:
+        raise UsageError(f"the {parent.engine} engine has no conversation to go on from; hand in a new task instead")
     if len(task.attempts) >= MAX_ATTEMPTS:
         raise UsageError(f"task {task.id} has {len(task.attempts)} attempts already; {MAX_ATTEMPTS} is the most")
     if task.state in (State.VERIFYING, State.DELIVERING):
