@@ -6,6 +6,7 @@ can mend is a `Result` that has failed; `SandboxLost` and faults of the platform
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -94,6 +95,7 @@ def tool(
     return Tool(ToolSpec(name, description, schema(arguments)), checked, writes, alone, fits)
 
 
+@cache  # it takes milliseconds, and every turn offers its tools
 def schema(arguments: type[BaseModel]) -> dict[str, Any]:
     """A model's JSON schema in the few words that providers' models know: no titles, references or nulls."""
     whole = arguments.model_json_schema()
