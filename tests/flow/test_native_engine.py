@@ -30,7 +30,7 @@ from pullwright.domain.value import now
 from pullwright.engines.base import Piece, TurnOutcome, Work
 from pullwright.engines.native.edit import apply_patch
 from pullwright.engines.native.engine import NativeEngine
-from pullwright.engines.native.patch import PatchError
+from pullwright.engines.native.hunks import PatchError
 from pullwright.models.known import target
 from pullwright.models.provider import ProviderModel
 from pullwright.models.retry import Retries

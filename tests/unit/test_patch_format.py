@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pullwright.engines.native.patch import PatchError, apply, check_path, parse, touched
+from pullwright.engines.native.hunks import PatchError
+from pullwright.engines.native.patch import apply, check_path, parse, touched
 
 
 def patched(patch: str, files: dict[str, str]) -> dict[str, str | None]:
@@ -167,6 +168,25 @@ def test_blank_lines_before_the_next_marker_do_not_stand_in_the_way() -> None:
     assert patched(patch, {"a.py": FILE}) == {"a.py": FILE.replace("3", "2")}
 
 
+def test_an_empty_line_behind_the_last_one_is_where_the_model_thinks_it_is() -> None:
+    assert patched(update("a", "@@", " x", " ", "+y"), {"a": "w\nx\n"}) == {"a": "w\nx\n\ny\n"}
+    assert patched(update("a", "@@", " x", "+y", " "), {"a": "w\nx\n"}) == {"a": "w\nx\ny\n"}
+    assert patched(update("a", "@@", "-x", "+y", " "), {"a": "w\nx\nz\n"}) == {"a": "w\ny\nz\n"}
+    assert patched(update("a", "@@", " ", "+y"), {"a": ""}) == {"a": "\ny\n"}
+    with pytest.raises(PatchError, match="does not fit"):
+        patched(update("a", "@@", " x", " ", "+y"), {"a": "w\nx"})
+
+
+def test_additions_without_a_place_do_not_hold_up_what_follows() -> None:
+    patch = update("a.py", "+# end", "@@", "-    return 3", "+    return 2")
+    assert patched(patch, {"a.py": FILE}) == {"a.py": FILE.replace("3", "2") + "# end\n"}
+
+
+def test_empty_lines_between_parts_are_no_hunks() -> None:
+    patch = update("a.py", "", "@@", "-    return 3", "+    return 2", "*** End of File", "", "")
+    assert patched(patch, {"a.py": FILE}) == {"a.py": FILE.replace("3", "2")}
+
+
 def test_a_file_may_be_deleted_and_written_anew_in_one_patch() -> None:
     patch = "*** Begin Patch\n*** Delete File: a\n*** Add File: a\n+new\n*** End Patch"
     assert patched(patch, {"a": "old\n"}) == {"a": "new\n"}
@@ -185,6 +205,7 @@ def test_a_file_may_be_deleted_and_written_anew_in_one_patch() -> None:
         ("*** Begin Patch\n*** Delete File: a\n*** End Patch", {}, "does not exist"),
         (update("a", "-x", "+y"), {}, "does not exist"),
         (update("a", "x"), {"a": "x\n"}, "begins with neither"),
+        (update("a", "-x", "+y") + "\n+z", {"a": "x\n"}, "stands below"),
         (update("a", " x"), {"a": "x\n"}, "changes nothing"),
         (update("a", "*** Move to: b"), {"a": "x", "b": "y"}, "exists already"),
         (update("a", "@@ nowhere", "-x", "+y"), {"a": "x\n"}, "no line `nowhere`"),

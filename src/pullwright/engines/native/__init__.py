@@ -13,5 +13,6 @@
 - `tools/`: the tools that a model has, and what comes of its calls.
 - `edit.py`: `apply_patch` on the files of a sandbox, all or nothing.
 - `patch.py`: the patch format, pure.
+- `hunks.py`: hunks put in their places, pure.
 - `seek.py`: finding a hunk's lines in a file.
 """

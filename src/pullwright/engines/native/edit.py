@@ -3,9 +3,11 @@
 import base64
 import io
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pullwright.engines.native.patch import Applied, PatchError, apply, parse, touched
+from pullwright.engines.native.hunks import PatchError
+from pullwright.engines.native.patch import Applied, apply, parse, touched
 from pullwright.sandbox.base import ExecRequest, Sandbox
 
 MAX_FILE = 16 * 1024 * 1024
@@ -79,6 +81,10 @@ _REFUSED = {
 }
 
 
+class PatchLeft(PatchError):
+    """The patch failed and left some of its files changed."""
+
+
 @dataclass(frozen=True)
 class Done:
     """What came of a patch."""
@@ -94,7 +100,7 @@ async def apply_patch(sandbox: Sandbox, text: str) -> Done:
     applied = apply(operations, files)
     if not applied.files:
         return Done("The files are already as the patch would make them. Nothing changed.", ())
-    await _write(sandbox, applied, modes)
+    await _put(sandbox, applied, files, modes)
     lines = ["Done. Changed:"]
     for path, content in sorted(applied.files.items()):
         letter = "D" if content is None else "M" if path in files else "A"
@@ -129,23 +135,54 @@ async def _read(sandbox: Sandbox, paths: list[str]) -> tuple[dict[str, str], dic
     return files, modes
 
 
-async def _write(sandbox: Sandbox, applied: Applied, modes: dict[str, int]) -> None:
+async def _put(sandbox: Sandbox, applied: Applied, files: dict[str, str], modes: dict[str, int]) -> None:
+    """Write what the patch comes to; where that fails half-way, put back what was. Raises `PatchError`."""
+    problem = await _write(sandbox, applied.files, {**modes, **_moved_modes(applied, modes)})
+    if problem is None:
+        return
+    paths = list(applied.files)
+    if await _changed(sandbox, paths, files):
+        await _write(sandbox, {path: files.get(path) for path in paths}, modes)
+        if left := await _changed(sandbox, paths, files):
+            raise PatchLeft(
+                f"The files could not be written: {problem}. Putting them back failed, too, for {', '.join(left)}: "
+                "look at them with a command before you go on."
+            )
+    raise PatchError(f"The files could not be written: {problem}. Nothing was changed.")
+
+
+def _moved_modes(applied: Applied, modes: dict[str, int]) -> dict[str, int]:
+    return {new: modes[old] for new, old in applied.moved.items() if old in modes}
+
+
+async def _changed(sandbox: Sandbox, paths: list[str], files: dict[str, str]) -> list[str]:
+    """Which of the paths are no longer as they were read."""
+    try:
+        present, _ = await _read(sandbox, paths)
+    except PatchError:
+        return paths
+    return [path for path in paths if present.get(path) != files.get(path)]
+
+
+async def _write(sandbox: Sandbox, files: Mapping[str, str | None], modes: Mapping[str, int]) -> str | None:
+    """Write and remove files; gives what went wrong, if anything did."""
     archive = io.BytesIO()
     arguments: list[str] = []
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for index, (path, text) in enumerate(applied.files.items()):
+        for index, (path, text) in enumerate(files.items()):
             if text is None:
                 arguments += ["drop", "-", path]
                 continue
             data = text.encode("utf-8", "surrogateescape")
             member = tarfile.TarInfo(str(index))
             member.size = len(data)
-            member.mode = modes.get(applied.moved.get(path, path), 0o644)
+            member.mode = modes.get(path, 0o644)
             tar.addfile(member, io.BytesIO(data))
             arguments += ["put", str(index), path]
     result = await sandbox.run(
         ExecRequest(argv=("sh", "-c", _WRITE, "sh", *arguments), stdin=archive.getvalue(), timeout=_SECONDS)
     )
-    if result.exit_code != 0:
-        why = result.stderr.decode(errors="replace").strip()[-500:]
-        raise PatchError(f"The files could not be written: {why or 'it took too long'}. Nothing was changed.")
+    if result.exit_code == 0:
+        return None
+    said = result.stderr.decode(errors="replace").strip()[-500:]
+    return "it took too long" if result.timed_out else said or f"it ended with status {result.exit_code}"

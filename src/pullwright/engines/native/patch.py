@@ -14,10 +14,10 @@ The grammar is Codex CLI's `apply_patch` (openai/codex: codex-rs/apply-patch). W
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from pullwright.engines.native.seek import Match, nearest, seek
+from pullwright.engines.native.hunks import Hunk, Line, PatchError, joined, quoted, updated
 
 MAX_PATCH = 4 * 1024 * 1024  # characters
 
@@ -30,42 +30,6 @@ _FORM = (
     f"A patch is `{_BEGIN}`, then for each file one of `{_ADD} path`, `{_UPDATE} path` or `{_DELETE} path` "
     f"with its lines, then `{_END}`."
 )
-
-
-class PatchError(ValueError):
-    """The patch cannot be applied; the message tells the model what to send instead."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a hunk."""
-
-    kind: Literal[" ", "+", "-"]
-    text: str
-    bare: bool = False  # an empty line that had not even a space: perhaps not meant as context
-
-
-@dataclass
-class Hunk:
-    """Lines that follow each other in the file, with what to make of them."""
-
-    headers: list[str] = field(default_factory=list)  # `@@ line`: where to look from, outermost first
-    lines: list[Line] = field(default_factory=list)
-    at_end: bool = False
-    old_newline: bool | None = None  # whether the file's last line had a newline before; None: not said
-    new_newline: bool | None = None
-
-    @property
-    def old(self) -> list[str]:
-        """The lines as the file has them before."""
-        return [line.text for line in self.lines if line.kind != "+"]
-
-    def trimmed(self) -> "Hunk | None":
-        """The hunk without its trailing bare lines; None where it has none."""
-        kept = list(self.lines)
-        while kept and kept[-1].bare:
-            kept.pop()
-        return replace(self, lines=kept) if len(kept) < len(self.lines) else None
 
 
 @dataclass(frozen=True)
@@ -140,7 +104,7 @@ def apply(operations: Sequence[Operation], files: Mapping[str, str]) -> Applied:
         if one.kind == "delete":
             now[one.path] = None
             continue
-        text = _updated(one, present, notes)
+        text = updated(one.path, one.hunks, present, notes)
         target = one.move_to or one.path
         if target != one.path:
             if now.get(target) is not None:
@@ -173,6 +137,9 @@ def _body(text: str) -> list[tuple[int, str]]:
     ends = [number for number, line in enumerate(lines) if line.strip() == _END]
     if not ends or ends[-1] < marks[0]:
         raise PatchError(f"There is no line `{_END}`, so the patch may have been cut short. Send it again, whole.")
+    for line in lines[ends[-1] + 1 :]:
+        if line.strip() and (line[0] in "+- " or line.startswith(("@@", "***"))):
+            raise PatchError(f"{quoted(line)} stands below `{_END}`. Put `{_END}` at the end, below all of the patch.")
     return [(number + 1, lines[number]) for number in range(marks[0] + 1, ends[-1])]
 
 
@@ -196,7 +163,7 @@ class _Parser:
             elif mark.startswith(_UPDATE):
                 found.append(self._update(check_path(mark[len(_UPDATE) :].strip())))
             elif mark not in ("", _BEGIN, _END, _EOF):
-                raise PatchError(f"Line {number} of the patch, {_quoted(line)}, belongs to no file. {_FORM}")
+                raise PatchError(f"Line {number} of the patch, {quoted(line)}, belongs to no file. {_FORM}")
         if not found:
             raise PatchError(f"The patch changes no file. {_FORM}")
         return found
@@ -222,11 +189,11 @@ class _Parser:
             elif line.strip() != _EOF:
                 number = self._lines[self._at][0]
                 raise PatchError(
-                    f"Line {number} of the patch, {_quoted(line)}, has no `+`. "
+                    f"Line {number} of the patch, {quoted(line)}, has no `+`. "
                     "Every line of an added file begins with `+`."
                 )
             self._at += 1
-        return Operation("add", path, content=_joined(lines, newline))
+        return Operation("add", path, content=joined(lines, newline))
 
     def _until_next(self) -> list[str]:
         later = []
@@ -244,7 +211,7 @@ class _Parser:
         hunks: list[Hunk] = []
         while self._peek() is not None:
             hunk = self._hunk()
-            if hunk.headers or hunk.lines:
+            if hunk.headers or not all(line.bare for line in hunk.lines):
                 hunks.append(hunk)
         if not move and not any(line.kind != " " for hunk in hunks for line in hunk.lines):
             raise PatchError(f"The update of {path} changes nothing. Begin changed lines with `-` and `+`.")
@@ -280,108 +247,6 @@ class _Parser:
             case _:
                 number = self._lines[self._at - 1][0]
                 raise PatchError(
-                    f"Line {number} of the patch, {_quoted(line)}, begins with neither ` `, `+` nor `-`. Every line of "
+                    f"Line {number} of the patch, {quoted(line)}, begins with neither ` `, `+` nor `-`. Every line of "
                     "an update begins with one of them; a hunk begins with `@@`."
                 )
-
-
-def _updated(one: Operation, present: str, notes: list[str]) -> str:
-    lines, newline = _split(present)
-    result: list[str] = []
-    cursor = 0
-    for number, hunk in enumerate(one.hunks, 1):
-        match, used = _place(one.path, number, hunk, lines, cursor)
-        result.extend(lines[cursor : match.start])
-        result.extend(_replaced(used, match, lines))
-        cursor = match.start + len(used.old)
-        if match.ignored:
-            notes.append(f"{one.path}: lines {match.start + 1}-{cursor} matched with {match.ignored} ignored")
-        if used.new_newline is not None or used.old_newline is not None:
-            newline = used.new_newline is not False
-    result.extend(lines[cursor:])
-    return _joined(result, newline)
-
-
-def _place(path: str, number: int, hunk: Hunk, lines: list[str], cursor: int) -> tuple[Match, Hunk]:
-    """Where a hunk fits, at or after the cursor."""
-    start = cursor
-    for header in hunk.headers:
-        found = seek(lines, [header], start)
-        if found is None:
-            raise PatchError(
-                f"Hunk {number} of {path}: no line {_quoted(header)} below line {start}. The text after `@@` must be "
-                "one whole line of the file above the change (hunks go down the file); leave it out if in doubt."
-            )
-        start = found.start + 1
-    if not hunk.old:
-        anchored = bool(hunk.headers) and not hunk.at_end
-        return Match(start if anchored else len(lines), ""), hunk
-    for candidate in (hunk, hunk.trimmed()):
-        if candidate and candidate.old and (match := _sought(candidate, lines, start, cursor)):
-            return match, candidate
-    raise PatchError(_misfit(path, number, hunk, lines, cursor))
-
-
-def _sought(hunk: Hunk, lines: list[str], start: int, cursor: int) -> Match | None:
-    if hunk.at_end and (match := seek(lines, hunk.old, max(start, len(lines) - len(hunk.old)))):
-        return match
-    match = seek(lines, hunk.old, start)
-    if match is None and hunk.headers:
-        # A header may be repeated as the first context line.
-        match = seek(lines, hunk.old, max(cursor, start - 1))
-    return match
-
-
-def _replaced(hunk: Hunk, match: Match, lines: list[str]) -> list[str]:
-    """The new lines; context as the file has it, additions with the line ending of their surroundings."""
-    at = match.start
-    loose = match.ignored != "" or not hunk.old
-    carriage = loose and _carriage(hunk, match, lines)
-    result = []
-    for line in hunk.lines:
-        if line.kind == "+":
-            result.append(line.text + "\r" if carriage and not line.text.endswith("\r") else line.text)
-        else:
-            if line.kind == " ":
-                result.append(lines[at])
-            at += 1
-    return result
-
-
-def _carriage(hunk: Hunk, match: Match, lines: list[str]) -> bool:
-    """Whether the surroundings end their lines with CR LF and the patch does not."""
-    if any(line.text.endswith("\r") for line in hunk.lines):
-        return False
-    around = lines[match.start : match.start + len(hunk.old)] or lines
-    return bool(around) and all(line.endswith("\r") for line in around)
-
-
-def _misfit(path: str, number: int, hunk: Hunk, lines: list[str], cursor: int) -> str:
-    wanted = "\n".join(hunk.old[:12])
-    text = f"Hunk {number} of {path} does not fit: below line {cursor} the file has no lines\n{wanted}\n"
-    close = nearest(lines, hunk.old)
-    if close is None:
-        return text + "Read the file again and send a patch whose context lines are in it."
-    if close < cursor and seek(lines, hunk.old, 0) is not None:
-        return text + f"They are at line {close + 1}, above an earlier hunk. Put the hunks in the file's order."
-    shown = "\n".join(lines[close : close + min(len(hunk.old) + 2, 16)])
-    return (
-        text + f"The nearest lines, from line {close + 1}, are\n{shown}\n"
-        "Send the patch again with the lines as the file has them."
-    )
-
-
-def _split(text: str) -> tuple[list[str], bool]:
-    """Lines without their newline, and whether the last one has one."""
-    if text == "":
-        return [], True
-    lines = text.split("\n")
-    return (lines[:-1], True) if lines[-1] == "" else (lines, False)
-
-
-def _joined(lines: list[str], newline: bool) -> str:
-    return "\n".join(lines) + ("\n" if newline and lines else "")
-
-
-def _quoted(line: str) -> str:
-    return f"`{line if len(line) <= 80 else line[:77] + '...'}`"

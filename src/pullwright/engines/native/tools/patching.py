@@ -3,8 +3,8 @@
 from pydantic import BaseModel, Field
 
 from pullwright.domain.task import Mode
-from pullwright.engines.native.edit import apply_patch
-from pullwright.engines.native.patch import PatchError
+from pullwright.engines.native.edit import PatchLeft, apply_patch
+from pullwright.engines.native.hunks import PatchError
 from pullwright.engines.native.tools.base import Context, Result, Tool, tool
 
 _DESCRIPTION = """\
@@ -34,6 +34,8 @@ async def patch(context: Context, text: str) -> Result:
     """Apply a patch to the workspace."""
     try:
         done = await apply_patch(context.work.sandbox, text)
+    except PatchLeft as error:
+        return Result(str(error), failed=True)
     except PatchError as error:
         return Result(f"The patch was not applied; no file was changed. {error}", failed=True, writes=False)
     return Result(done.text, places=done.paths)
