@@ -230,6 +230,7 @@ REFUSALS = {
     "changes nothing": "an update has neither `-` nor `+`",
     "stands below": "lines stand below `*** End Patch`",
     "is a file": "a file is to be a folder",
+    "does not fit": "theirs leaves out the removal of an empty line that is not there",
 }
 
 
@@ -272,6 +273,8 @@ def _too_strict(text: str) -> str:
     lines = text.strip().split("\n")
     if _onto_itself(lines):
         return "theirs deletes what is moved onto itself"
+    if any(line.startswith("@@ ") and following[1:] == line[3:] for line, following in pairwise(lines)):
+        return "theirs does not find a `@@ line` that is repeated as context"
     marks = [line.strip() for line in lines if line.startswith("*** ") or not line.strip()]
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith("*** Move to") and following.startswith("*** "):
@@ -286,6 +289,8 @@ def _too_strict(text: str) -> str:
         first.startswith("@@") and second.startswith(("@@", "***")) for first, second in pairwise(lines)
     ):
         return "theirs refuses hunks without lines, and `*** End of File` between hunks"
+    if any(line.startswith("*** Add File: ") and "/x" in line for line in lines):
+        return "theirs cannot write below a file that the patch deletes further down"
     return "?"
 
 

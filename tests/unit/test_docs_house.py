@@ -122,9 +122,11 @@ def test_every_link_in_the_pages_leads_somewhere() -> None:
     assert broken == []
 
 
-def test_the_page_about_the_command_line_is_its_help() -> None:
-    done = subprocess.run([sys.executable, ROOT / "docs/cli.py", "--print"], capture_output=True, text=True, check=True)
-    assert (ROOT / "docs/cli.md").read_text() == done.stdout, "python docs/cli.py writes it anew"
+@pytest.mark.parametrize("name", ["cli", "tools"])
+def test_the_pages_about_commands_and_tools_are_what_these_say(name: str) -> None:
+    script = ROOT / f"docs/{name}.py"
+    done = subprocess.run([sys.executable, script, "--print"], capture_output=True, text=True, check=True)
+    assert (ROOT / f"docs/{name}.md").read_text() == done.stdout, f"python docs/{name}.py writes it anew"
 
 
 def test_the_commands_in_the_pages_are_commands_with_those_options() -> None:

@@ -1,10 +1,14 @@
 """AGENTS.md and its kin from the root down to where the work is, and skills."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
+from pullwright.domain.environment import Environment
+from pullwright.domain.network import Internet, NetworkPolicy, Reach
 from pullwright.domain.transcript import Compacted, Noticed, Output, ToolReturned
 from pullwright.engines.native.instructions import guide
+from pullwright.engines.native.prompt import opening
 
 MakeBench = Callable[..., Awaitable[Any]]
 
@@ -100,3 +104,14 @@ async def test_skills_are_listed_by_name_and_purpose(bench_of: MakeBench) -> Non
     assert "- bare (.agents/skills/bare/SKILL.md): \n" in told
     assert "Secret body" not in told
     assert "<skills-c0ffee>" in told
+
+
+async def test_what_can_be_reached_is_told_at_the_beginning(bench_of: MakeBench) -> None:
+    bench = await bench_of()
+    assert "There is no internet." in (await opening(bench.work)).messages[-1]
+    request = bench.work.request.model_copy(update={"allow": ("example.com",)})
+    told = (await opening(replace(bench.work, request=request))).messages[-1]
+    assert "Of the internet only this can be reached: example.com." in told
+    network = NetworkPolicy(agent=Reach(internet=Internet.ON))
+    told = (await opening(replace(bench.work, environment=Environment(network=network)))).messages[-1]
+    assert "The internet can be reached" in told

@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from pullwright.domain.commits import CommitStyle
+from pullwright.domain.network import Internet, Reach
 from pullwright.domain.task import Mode
 from pullwright.engines.base import Work
 from pullwright.engines.native.instructions import guide
@@ -11,7 +12,7 @@ from pullwright.engines.native.tools.toolbox import Introduce
 
 _CODE = """\
 You are a software engineer working on a task in a git repository, alone, in a sandbox. The repository is in
-/workspace, where commands run. There is no internet, unless you are told otherwise.
+/workspace, where commands run.
 
 Work like this:
 - Look before you change: read the code and the tests that the task touches. `code` finds definitions, uses and tests,
@@ -37,7 +38,7 @@ _KEPT = """\
 
 _ASK = """\
 You answer a question about a git repository, alone, in a sandbox. The repository is in /workspace, where commands run;
-it is read-only. There is no internet, unless you are told otherwise.
+it is read-only.
 
 Look things up instead of guessing: `code` finds definitions and uses, `search` finds lines, `exec_command` reads them
 (`sed -n`, `git log -p`). When you know the answer, call `finish` with it: complete, to the point, and with the places
@@ -84,5 +85,14 @@ def _task(work: Work) -> str:
     lines.append(f"The check command is `{check}`." if check else "No check command is known.")
     if not environment.setup.command:
         lines.append("Nothing was installed for it.")
+    lines.append(_internet(work.environment.network.agent.plus(request.allow)))
     what = "question" if request.mode is Mode.ASK else "task"
     return " ".join(lines) + f"\n\nThe {what}:\n\n{request.prompt}"
+
+
+def _internet(reach: Reach) -> str:
+    if reach.internet is Internet.ON:
+        return "The internet can be reached, but for what is denied."
+    if reach.internet is Internet.ALLOW and reach.allow:
+        return f"Of the internet only this can be reached: {', '.join(reach.allow[:30])}."
+    return "There is no internet."
