@@ -108,10 +108,11 @@ async def test_skills_are_listed_by_name_and_purpose(bench_of: MakeBench) -> Non
 
 async def test_what_can_be_reached_is_told_at_the_beginning(bench_of: MakeBench) -> None:
     bench = await bench_of()
-    assert "There is no internet." in (await opening(bench.work)).messages[-1]
+    assert "There is no internet." in (await opening(bench.work, bench.toolbox.introduce)).messages[-1]
     request = bench.work.request.model_copy(update={"allow": ("example.com",)})
-    told = (await opening(replace(bench.work, request=request))).messages[-1]
+    told = (await opening(replace(bench.work, request=request), bench.toolbox.introduce)).messages[-1]
     assert "Of the internet only this can be reached: example.com." in told
     network = NetworkPolicy(agent=Reach(internet=Internet.ON))
-    told = (await opening(replace(bench.work, environment=Environment(network=network)))).messages[-1]
+    reached = replace(bench.work, environment=Environment(network=network))
+    told = (await opening(reached, bench.toolbox.introduce)).messages[-1]
     assert "The internet can be reached" in told
