@@ -1,6 +1,7 @@
 """The agent loop on a real sandbox, a real record and the scripted model server over HTTP."""
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -537,6 +538,34 @@ async def test_a_message_from_a_person_joins_before_the_next_question(house_of: 
     last = server.bodies[1]["input"][-1]
     assert (last["role"], "Add a comment" in str(last["content"])) == ("user", True)
     assert str(server.bodies[3]).count("Add a comment") == 1
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+async def test_an_image_of_the_workspace_is_shown_to_the_model(
+    house_of: MakeHouse, api: Literal["responses", "chat"]
+) -> None:
+    house = await house_of()
+    sandbox = await house.sandbox()
+    await sandbox.write("/workspace/shot.png", base64.b64decode(PIXEL))
+    scenario = Scenario.parse("""
+[[step]]
+[[step.call]]
+tool = "view_image"
+arguments = { path = "shot.png" }
+[[step]]
+[[step.call]]
+tool = "finish"
+arguments = { summary = "a pixel" }
+""")
+    async with ModelServer(scenario) as server:
+        outcome = await house.play(house.engine(server, api), sandbox)
+    assert outcome == TurnOutcome("finished", "a pixel")
+    assert "image/png, 1 x 1 pixels" in str(server.bodies[1])
+    assert f"data:image/png;base64,{PIXEL}" in str(server.bodies[1])
+    assert PIXEL not in str(server.bodies[0])
 
 
 async def test_words_without_a_call_are_asked_to_go_on_once(house_of: MakeHouse) -> None:
