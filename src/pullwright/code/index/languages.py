@@ -288,3 +288,16 @@ def language_of(path: str, *, headers: str = "c") -> str | None:
 def header_language(paths: Collection[str]) -> str:
     """What `.h` files hold in a tree with these paths: C++ where there is any other file of it."""
     return "cpp" if any(_SUFFIXES.get(path.rpartition(".")[2]) == "cpp" for path in paths) else "c"
+
+
+_TEST_FILE = re.compile(
+    r"(?:^|/)(?:test_[^/]*\.py|[^/]*_tests?\.(?:py|go|cc|cpp|cxx|c|rs)|tests?\.(?:py|rs|[cm]?[jt]s)"
+    r"|[^/]*[._-](?:test|spec|tests|specs)\.[cm]?[jt]sx?|[^/]*(?:Test|Tests|TestCase|IT|Spec)\.java"
+    r"|test[-_][^/]*\.(?:[cm]?[jt]sx?|c|cc|cpp|rs))$|(?:^|/)__tests__/|(?:^|/)src/test/java/|^tests/[^/]+\.rs$"
+)
+_NO_TESTS = re.compile(r"(?:^|/)(?:conftest|__init__)\.py$|\.d\.ts$|(?:^|/)(?:__mocks__|__snapshots__|fixtures)/")
+
+
+def is_test(path: str) -> bool:
+    """Whether a file holds tests, by its name."""
+    return _TEST_FILE.search(path) is not None and not _NO_TESTS.search(path)

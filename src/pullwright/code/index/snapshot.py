@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pullwright.code.index.languages import LANGUAGES
+from pullwright.code.index.languages import LANGUAGES, is_test
 from pullwright.code.index.resolve import Edge, Resolver
 from pullwright.code.index.shelf import Key, Shelf, Shelved
 
@@ -50,6 +50,11 @@ class Snapshot:
         gone = {path for path, key in changed.items() if key is None}
         before = (self, frozenset(changed)) if keys.keys() == self.keys.keys() else None
         return Snapshot(self.shelf, keys, {**files, **read}, self.others - gone, before)
+
+    @cached_property
+    def tests(self) -> list[str]:
+        """The files of tests."""
+        return [path for path in self.files if is_test(path)]
 
     @cached_property
     def by_file(self) -> dict[int, list[str]]:

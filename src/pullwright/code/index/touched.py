@@ -4,14 +4,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from pullwright.code.index.languages import is_test
 from pullwright.code.index.snapshot import Snapshot
 
-_FILE = re.compile(
-    r"(?:^|/)(?:test_[^/]*\.py|[^/]*_tests?\.(?:py|go|cc|cpp|cxx|c|rs)|tests?\.(?:py|rs|[cm]?[jt]s)"
-    r"|[^/]*[._-](?:test|spec|tests|specs)\.[cm]?[jt]sx?|[^/]*(?:Test|Tests|TestCase|IT|Spec)\.java"
-    r"|test[-_][^/]*\.(?:[cm]?[jt]sx?|c|cc|cpp|rs))$|(?:^|/)__tests__/|(?:^|/)src/test/java/|^tests/[^/]+\.rs$"
-)
-_NO_TESTS = re.compile(r"(?:^|/)(?:conftest|__init__)\.py$|\.d\.ts$|(?:^|/)(?:__mocks__|__snapshots__|fixtures)/")
+__all__ = ["Touched", "TouchedTest", "is_test", "touched_by"]
 
 
 @dataclass(frozen=True)
@@ -32,18 +28,13 @@ class Touched:
     unknown: tuple[str, ...] = ()  # changed files of which the index knows nothing
 
 
-def is_test(path: str) -> bool:
-    """Whether a file holds tests, by its name."""
-    return _FILE.search(path) is not None and not _NO_TESTS.search(path)
-
-
 def touched_by(snapshot: Snapshot, changed: Collection[str], blobs: Mapping[str, str] | None = None) -> Touched:
     """The files of tests that changes of these paths touch.
 
     Imports tell what may be touched; coverage, where a check recorded it, what was run. `blobs` are the paths' present
     contents, to tell whether a record is of these.
     """
-    every = [path for path in snapshot.files if is_test(path)]
+    every = snapshot.tests
     found: dict[str, TouchedTest] = {}
     for path, tests in snapshot.shelf.covering(changed).items():
         for test, blob in tests.items():
@@ -85,7 +76,7 @@ def _below_conftest(snapshot: Snapshot, path: str) -> list[str]:
     folder, _, name = path.rpartition("/")
     if name != "conftest.py":
         return []
-    return [other for other in snapshot.files if is_test(other) and other.startswith(f"{folder}/" if folder else "")]
+    return [other for other in snapshot.tests if other.startswith(f"{folder}/" if folder else "")]
 
 
 def _why(distance: int, through: str) -> str:
