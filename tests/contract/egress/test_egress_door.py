@@ -3,6 +3,9 @@
 import asyncio
 import os
 import socket
+from pathlib import Path
+
+import pytest
 
 from pullwright.domain.network import Internet, Reach
 from pullwright.egress.journal import KINDS, OTHERS
@@ -174,3 +177,19 @@ async def test_nonsense_at_the_door_is_answered_or_dropped(start: Start, interne
             assert await outside.said(script) in ("HTTP/1.1 400", "HTTP/1.1 501", "HTTP/1.1 403"), request
         assert origin.asked == []
         assert await outside.said(f"curl -sS http://good.test:{origin.port}/") == "hello\n"
+
+
+@pytest.mark.long
+async def test_a_hundred_doors_leave_nothing_behind(start: Start, internet: LocalInternet) -> None:
+    async with internet.server("good.test") as origin, internet.server("plain.test", tls=False) as plain:
+        opened: list[int] = []
+        for number in range(100):
+            outside = await start(f"{'GET ' if number % 2 else ''}good.test:{origin.port}", f"plain.test:{plain.port}")
+            ask = f"curl -sS https://good.test:{origin.port}/ http://plain.test:{plain.port}/ http://no.test/"
+            said = await outside.said(f"{ask}; exec 3<>/dev/tcp/127.0.0.1/61080")
+            assert said.startswith("hello\nhello\n")
+            assert len(await outside.decisions()) == 3
+            opened.append(len(list(Path("/proc/self/fd").iterdir())))
+        assert opened[-1] == opened[9]
+        assert len(asyncio.all_tasks()) < 10
+        assert list((internet.folder / "egress").iterdir()) == []
