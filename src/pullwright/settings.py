@@ -1,7 +1,9 @@
 """The platform's own settings, typed; read from the environment when asked for, never at import."""
 
+import base64
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -93,6 +95,37 @@ class MirrorSettings(BaseModel):
     )
 
 
+class WebhookSettings(BaseModel):
+    """Who is told when a task has finished, failed or waits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(description="`PULLWRIGHT_WEBHOOK_URL`: the address that is called, and no other.")
+    secret: SecretStr | None = Field(
+        None, description="`PULLWRIGHT_WEBHOOK_SECRET`: what calls are signed with (Standard Webhooks; HMAC SHA-256)."
+    )
+    format: Literal["json", "slack"] = Field(
+        "json", description="`PULLWRIGHT_WEBHOOK_FORMAT`: `json`, or `slack` for what Slack and its like take."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _web(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
+            raise ValueError("it is an http or https address")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _usable(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and (text := secret.get_secret_value()).startswith("whsec_"):
+            try:
+                base64.b64decode(text.removeprefix("whsec_"), validate=True)
+            except ValueError as error:
+                raise ValueError("after whsec_ it is base64") from error
+        return secret
+
+
 class CommitSettings(BaseModel):
     """How changes become commits and branches where a task says nothing else. People are written NAME <MAIL>."""
 
@@ -153,6 +186,7 @@ class Settings(BaseModel):
     model: ModelSettings = ModelSettings()
     mirrors: MirrorSettings = MirrorSettings()
     delivery: DeliverySettings = DeliverySettings()
+    webhook: WebhookSettings | None = None
     forges: tuple[ForgeEntry, ...] = Field(
         (), description="`PULLWRIGHT_FORGES`: forges as a JSON array, besides those of `pullwright forge add`."
     )
@@ -223,6 +257,7 @@ class Settings(BaseModel):
                 "variables": dict(env),
             },
             "delivery": {name: env[variable] for variable, name in _DELIVERY_VARIABLES.items() if env.get(variable)},
+            "webhook": {name: env[key] for key, name in _WEBHOOK_VARIABLES.items() if env.get(key)} or None,
             "forges": _forges(env.get("PULLWRIGHT_FORGES", "")),
             "mirrors": {name: env[variable] for variable, name in _MIRROR_VARIABLES.items() if env.get(variable)},
             "commits": {name: env[variable] for variable, name in _COMMIT_VARIABLES.items() if env.get(variable)},
@@ -241,6 +276,11 @@ _DELIVERY_VARIABLES = {
     "PULLWRIGHT_LOOK_SECONDS": "look_seconds",
 }
 _MIRROR_VARIABLES = {"PULLWRIGHT_PARTIAL_OBJECTS": "partial_objects", "PULLWRIGHT_FETCH_BYTES": "most_bytes"}
+_WEBHOOK_VARIABLES = {
+    "PULLWRIGHT_WEBHOOK_URL": "url",
+    "PULLWRIGHT_WEBHOOK_SECRET": "secret",
+    "PULLWRIGHT_WEBHOOK_FORMAT": "format",
+}
 _COMMIT_VARIABLES = {
     "PULLWRIGHT_AUTHOR": "author",
     "PULLWRIGHT_COMMITTER": "committer",
@@ -261,6 +301,7 @@ _VARIABLES = {
     **{f"delivery.{name}": variable for variable, name in _DELIVERY_VARIABLES.items()},
     "forges": "PULLWRIGHT_FORGES",
     **{f"mirrors.{name}": variable for variable, name in _MIRROR_VARIABLES.items()},
+    **{f"webhook.{name}": variable for variable, name in _WEBHOOK_VARIABLES.items()},
     **{f"commits.{name}": variable for variable, name in _COMMIT_VARIABLES.items()},
     "model.effort": "PULLWRIGHT_MODEL_EFFORT",
 }

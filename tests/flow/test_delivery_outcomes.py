@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from pullwright.domain.commits import CommitRules, FollowUps
 from pullwright.domain.forge import GitHubEntry
 from pullwright.domain.receipt import Receipt, Verdict
-from pullwright.domain.task import Attempt, EngineChoice, State, Task, TaskRequest
+from pullwright.domain.task import Attempt, EngineChoice, State, TakenUp, Task, TaskRequest
 from pullwright.domain.transcript import ChangeTaken, Chosen, Moved, Noticed, Verified
 from pullwright.domain.value import attempt_id, new_task_id, now
 from pullwright.flow import followup
@@ -310,3 +311,33 @@ async def test_a_forge_that_stays_down_is_given_up(scene: Scene) -> None:
     scene.side.faults[:] = [Fault("GET */pulls?*", status=503, headers={"retry-after": "100000"}, times=1000)]
     task = await fails_and_is_kept(scene, "so it has been for 24 hours")
     assert task.pull_request is None
+
+
+@pytest.mark.parametrize("onto", [False, True])
+async def test_a_change_of_a_persons_pull_request_goes_where_it_was_asked_to(scene: Scene, onto: bool) -> None:
+    theirs = Pull(scene.side.next(), "owner", "Theirs", "Their words", "release", "main")
+    scene.side.pulls[REPOSITORY] = [theirs]
+    request = (await scene.now()).request
+    taken = TakenUp(number=theirs.number, branch="release", target="release", onto=onto)
+    request = request.model_copy(update={"taken_up": taken, "commits": CommitRules(follow_ups=FollowUps.APPEND)})
+    again = await scene.platform.record.submit(Task(id=new_task_id(), request=request, created=now()))
+    attempt = attempt_id(again.id, 1)
+    await scene.platform.record.add_attempt(Attempt(id=attempt, task=again.id, ordinal=1, engine="native", model="x"))
+    await scene.platform.record.append(scene.task, Moved(state=State.CANCELLED))
+    other = Scene(scene.platform, scene.side, again.id, f"pullwright/{again.id}")
+    head = await other.change("three")
+    await scene.platform.record.append(again.id, Chosen(attempt=attempt, reasons=()))
+    task = await other.worked()
+    assert task.state is State.DONE, task.reason
+    assert task.pull_request is not None
+    assert (theirs.title, theirs.body) == ("Theirs", "Their words")
+    if onto:
+        assert [pull.number for pull in scene.pulls] == [theirs.number]
+        assert scene.git("rev-parse", "release") == head == task.pull_request.head
+        assert task.pull_request.number == theirs.number
+        assert len(theirs.comments) == 1
+    else:
+        ours = scene.pulls[-1]
+        assert (ours.head, ours.base) == (other.branch, "release")
+        assert theirs.comments == []
+        assert scene.git("rev-parse", "release") != head

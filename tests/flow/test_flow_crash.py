@@ -94,12 +94,14 @@ def a_repository(path: Path) -> Path:
     return path
 
 
-def a_run(home: Path, repository: Path, address: str, strike_at: int, act: str) -> "subprocess.CompletedProcess[str]":
+def a_run(
+    home: Path, repository: Path | str, address: str, strike_at: int, act: str, *, cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "PULLWRIGHT_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(
         [sys.executable, str(DRIVER), str(repository), address, str(strike_at), act],
         env=environment,
-        cwd=repository,
+        cwd=cwd or repository,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -196,3 +196,30 @@ async def test_the_worker_looks_by_itself(scene: Scene) -> None:
         return bool(await scene.said())
 
     await asyncio.wait_for(work(platform, until=heard), 60)
+
+
+async def test_a_persons_pull_request_is_taken_up(scene: Scene, tmp_path: Path) -> None:
+    from pullwright.flow import desk
+
+    url = f"{scene.side.url}/{REPOSITORY}"
+    order = desk.Order(prompt="Go on", repository=".", cwd=tmp_path, from_pr=f"{url}/pull/{scene.number}", check="true")
+    surveyed = await desk.survey(scene.platform, order)
+    assert surveyed.commit == scene.head
+    assert surveyed.repository.location == f"{url}.git"
+    taken = surveyed.taken_up
+    assert taken is not None
+    assert (taken.number, taken.branch, taken.target, taken.onto) == (scene.number, "ours", "ours", False)
+    by_number = replace(order, repository=f"{url}.git", from_pr=f"#{scene.number}", onto=True)
+    taken = (await desk.survey(scene.platform, by_number)).taken_up
+    assert taken is not None
+    assert taken.onto
+    for wrong, words in (
+        (replace(order, base="main"), "leave out --base"),
+        (replace(order, from_pr="mine"), "number or address"),
+        (replace(order, repository=f"{url}.git", from_pr=None, onto=True), "--base"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            await desk.survey(scene.platform, wrong)
+    await scene.side.end(REPOSITORY, scene.number, "closed")
+    with pytest.raises(UsageError, match="is closed; start from its base"):
+        await desk.survey(scene.platform, by_number)

@@ -21,6 +21,8 @@ def run(
     *,
     repo: str = ".",
     base: str | None = None,
+    from_pr: str | None = None,
+    onto: bool = False,
     with_changes: bool = False,
     attempts: int | None = None,
     engine: list[str] | None = None,
@@ -53,6 +55,9 @@ def run(
         task: What is to be done, in your own words.
         repo: The repository: a path on disk or a URL.
         base: The branch, tag or commit to start from; the repository's HEAD if not given.
+        from_pr: Start from a person's open pull request: its number, or its address (then without --repo). The change
+            gets a branch and a pull request of its own, offered to theirs.
+        onto: Move the branch that it starts from (--base, --from-pr) forward instead; never by force.
         with_changes: Take the uncommitted changes of the working tree along.
         attempts: How many attempts to make; the best by verdict, then size, is delivered.
         engine: Who makes them: native, repair or acp:NAME; may be given more than once. The default is native where a
@@ -95,6 +100,8 @@ def run(
         repository=repo,
         cwd=Path.cwd(),
         base=base,
+        from_pr=from_pr,
+        onto=onto,
         with_changes=with_changes,
         attempts=attempts or 1,
         engines=tuple(engine or ()),

@@ -80,6 +80,16 @@ class Operation(Value):
     new: str = Field(description="The commit that it leads to.")
 
 
+class TakenUp(Value):
+    """A person's pull request or branch that a task starts from."""
+
+    number: int | None = Field(None, description="The pull request; None: a branch alone.")
+    branch: str = Field(description="The person's branch.")
+    target: str = Field(description="The branch that a pull request of our own is offered to.")
+    onto: bool = Field(False, description="Whether the person's branch is moved forward, instead of one of our own.")
+    url: str = ""
+
+
 class TaskRequest(Value):
     """What a person asked for. Never changes once submitted."""
 
@@ -100,6 +110,7 @@ class TaskRequest(Value):
     sparse: tuple[str, ...] = Field((), description="The directories to lay out; empty: as the repository says.")
     limits: AttemptLimits = AttemptLimits()
     commits: CommitRules = CommitRules()
+    taken_up: TakenUp | None = None
     operation: Operation | None = Field(None, description="What git does before an engine is asked, if anything.")
 
 

@@ -21,6 +21,8 @@
 - `codebase.py`: a repository's code index: opened for a person, told what a check recorded.
 - `answer.py`: the answer of an `ask` task, its places checked.
 - `followup.py`: what continues a task that has ended.
+- `takeup.py`: a person's pull request or branch as the base of a task.
+- `webhook.py`: calls the person's own webhook when a task has ended or waits.
 - `forges.py`: how a person makes a forge known.
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.

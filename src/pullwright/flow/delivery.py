@@ -61,11 +61,14 @@ async def _proposal(shift: Shift, task: Task, attempt: Attempt) -> Proposal:
     change = await change_between(store, request.base_commit, attempt.head)
     conflicts = _conflicts(await shift.platform.record.events(task.id))
     title, body = title_and_body(request, attempt, change, attempt.receipt, conflicts)
+    taken = request.taken_up
     return Proposal(
         task=task.id,
         attempt=attempt.id,
-        branch=branch_of(task),
-        base=await _base_branch(store, request),
+        branch=taken.branch if taken and taken.onto else branch_of(task),
+        base=taken.target if taken else await _base_branch(store, request),
+        number=taken.number if taken and taken.onto else None,
+        theirs=bool(taken and taken.onto),
         commit=attempt.head,
         title=title,
         body=body,
@@ -102,13 +105,15 @@ async def _base_branch(store: Store, request: TaskRequest) -> str:
 async def _notice_moved_base(shift: Shift, task: Task) -> None:
     """Say so where the base was rewritten since: the pull request then also shows what is no longer part of it."""
     request, repositories = task.request, shift.platform.repositories
+    if request.taken_up or request.changes_taken:
+        return
     try:
         store = await repositories.fetch(request.repository)
         branch = await store.branch_of(request.base)
         tip = await store.resolve(branch) if branch else None
     except (RepositoryError, UsageError):
         return  # what is the matter shows at the delivery itself
-    if tip and not request.changes_taken and not await store.contains(tip, request.base_commit):
+    if tip and not await store.contains(tip, request.base_commit):
         await shift.notice_once(
             task.id,
             f"the branch {branch} was rewritten since this task began: it no longer contains the base commit "

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pullwright.code import repository_file
 from pullwright.domain.change import Change
-from pullwright.domain.commits import CommitRules, anew
+from pullwright.domain.commits import CommitRules, FollowUps, anew
 from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.network import canonical
 from pullwright.domain.policy import Phase
-from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, Task, TaskRequest
+from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, TakenUp, Task, TaskRequest
 from pullwright.domain.transcript import (
     CancelRequested,
     ChangeTaken,
@@ -30,6 +30,7 @@ from pullwright.flow.environment import Environments, choose_environment, machin
 from pullwright.flow.ground import branch_of, commit_rules
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
+from pullwright.flow.takeup import named, take_up_branch, take_up_pull_request
 from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.repos.export import exported
 from pullwright.repos.worktree import Applied
@@ -67,6 +68,8 @@ class Order:
     author: str | None = None
     co_authors: tuple[str, ...] = ()
     commits: str | None = None  # squash or keep
+    from_pr: str | None = None  # a person's pull request: its number or address
+    onto: bool = False  # move the person's branch forward instead of making one
     allow: tuple[str, ...] = ()
     limits: AttemptLimits = field(default_factory=AttemptLimits)
 
@@ -81,28 +84,37 @@ class Surveyed:
     notices: tuple[str, ...] = ()
     changes_taken: bool = False
     fetched: datetime | None = None
+    taken_up: TakenUp | None = None
 
 
 async def survey(platform: Platform, order: Order, say: Say = lambda _: None) -> Surveyed:
     """Find the repository, fetch it, and read its environment off the base commit."""
     if order.with_changes and order.base:
         raise UsageError("--with-changes starts from the working tree as it is; leave out --base")
+    if order.from_pr and (order.base or order.with_changes):
+        raise UsageError("--from-pr starts from the pull request's head; leave out --base and --with-changes")
     sparse = repository_file.directories(list(order.sparse), "--sparse")
     repositories = platform.repositories
-    reference = await repositories.locate(order.repository, order.cwd)
+    where, number = named(order.from_pr) if order.from_pr else (None, 0)
+    reference = await repositories.locate(where or order.repository, order.cwd)
     store = await repositories.fetch(reference, say)
     say("looking at the repository")
-    commit = await store.resolve(order.base)
+    taken_up = None
+    if order.from_pr:
+        commit, taken_up = await take_up_pull_request(platform, reference, store, number, onto=order.onto)
+    else:
+        commit = await store.resolve(order.base)
+        taken_up = await take_up_branch(store, order.base) if order.onto else None
     notices: list[str] = []
     taken = await store.take_changes(reference) if order.with_changes else None
-    if taken is None and not order.base and await store.dirty(reference):
+    if taken is None and not order.base and not order.from_pr and await store.dirty(reference):
         notices.append("uncommitted changes are left out, HEAD is used; --with-changes takes them along")
     policy = await platform.record.policy(reference.key)
     await repositories.complete(reference, commit, None, say)
     chosen = await choose_environment(
         store, taken or commit, policy, setup=order.setup, check=order.check, sparse=sparse, servers=dict(order.servers)
     )
-    return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched)
+    return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched, taken_up)
 
 
 async def submit(platform: Platform, order: Order, say: Say = lambda _: None) -> Task:
@@ -115,12 +127,16 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
     choices = engine_choices(order, await _default_model(platform, order))
     surveyed = await survey(platform, order, say)
     rules = await _commit_rules(platform, order, surveyed)
+    if surveyed.taken_up and surveyed.taken_up.onto:
+        # A person's branch is moved forward only, so that follow-ups add to what was delivered.
+        rules = rules.model_copy(update={"follow_ups": FollowUps.APPEND})
     request = TaskRequest(
         prompt=order.prompt,
         repository=surveyed.repository,
-        base=order.base,
+        base=surveyed.taken_up.target if surveyed.taken_up else order.base,
         base_commit=surveyed.commit,
         fetched=surveyed.fetched,
+        taken_up=surveyed.taken_up,
         changes_taken=surveyed.changes_taken,
         mode=Mode.ASK if order.ask else Mode.CODE,
         attempts=choices,

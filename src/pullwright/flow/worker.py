@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from pullwright.flow.followup import look_around
 from pullwright.flow.platform import Platform
 from pullwright.flow.shift import Shift
+from pullwright.flow.webhook import tell_due
 from pullwright.flow.workspace import Workspaces
 from pullwright.store.database import answering_full
 from pullwright.store.lock import WorkerLock
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2
 LOCK_SECONDS = 0.25
+TELL_SECONDS = 1.0
+LAST_WORDS_SECONDS = 5.0  # that a worker's end may wait for the webhook
 
 # Of the workflows' code, raised when their steps change. What runs under an earlier one is begun anew: the log, not the
 # workflow, says what has been done.
@@ -72,7 +76,7 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     DBOS.launch()
     running: dict[str, asyncio.Task[None]] = {}
     attempts: dict[str, int] = {}
-    lookout = asyncio.create_task(_look_out(platform))
+    lookout, telling = asyncio.create_task(_look_out(platform)), asyncio.create_task(_tell(platform))
     try:
         while not await until():
             for task in await platform.record.under_way():
@@ -86,13 +90,24 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
             await _look_after(shift, running)
             await asyncio.sleep(LOOK_SECONDS)
     finally:
-        for job in (lookout, *running.values()):
+        for job in (lookout, telling, *running.values()):
             job.cancel()
         await shift.end()
         DBOS.destroy(destroy_registry=True)
         # dbos made its own thread pool the loop's, and has just shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-        await asyncio.gather(lookout, *running.values(), return_exceptions=True)
+        await asyncio.gather(lookout, telling, *running.values(), return_exceptions=True)
+        # What has just ended is told now; what does not come through, by the next worker.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await tell_due(platform)
+
+
+async def _tell(platform: Platform) -> None:
+    """While there is a worker, make the webhook's calls as they fall due."""
+    while platform.settings.webhook is not None:
+        await tell_due(platform)
+        await asyncio.sleep(TELL_SECONDS)
 
 
 async def _look_out(platform: Platform) -> None:

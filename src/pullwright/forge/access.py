@@ -137,7 +137,7 @@ def _signed(entry: GitHubEntry) -> str:
     claims = {"iss": entry.app_id, "iat": started, "exp": started + 600}
     try:
         return jwt.encode(claims, _read(Path(entry.app_key_file)), algorithm="RS256")
-    except (ValueError, TypeError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise ConfigurationError(f"{entry.app_key_file} holds no RSA private key (PEM): {error}") from error
 
 

@@ -52,7 +52,7 @@ async def deliver(outbox: Outbox, forge: Forge, store: Path, proposal: Proposal)
     delivery = await _save(outbox, delivery, Stage.PUSHED, delivery.pull_request)
     pull_request = await _opened(forge, proposal, delivery)
     delivery = await _save(outbox, delivery, Stage.OPENED, pull_request)
-    if proposal.receipt:
+    if proposal.receipt and pull_request.number:
         await forge.comment(pull_request.number, proposal.marker, f"{proposal.marker}\n{proposal.receipt}")
     await _save(outbox, delivery, Stage.POSTED, pull_request)
     return pull_request
@@ -128,6 +128,8 @@ async def _push(
 async def _opened(forge: Forge, proposal: Proposal, delivery: Delivery) -> PullRequest:
     """The one pull request: found, opened or brought up to date; a person's own is left as it reads."""
     standing = await _standing(forge, proposal, delivery)
+    if standing is None and proposal.theirs:
+        return _branch_alone(forge, proposal)
     if standing is None:
         base = await forge.base(proposal)
         if base != proposal.base and not _COMMIT_ID.fullmatch(proposal.base):
@@ -139,12 +141,20 @@ async def _opened(forge: Forge, proposal: Proposal, delivery: Delivery) -> PullR
             f"the pull request #{standing.pull_request.number} was {standing.state} by a person while the change was "
             f"on its way ({standing.pull_request.url}); the branch {proposal.branch} holds it"
         )
-    if standing.state != "open" or proposal.number is not None:
+    if standing.state != "open":
         return standing.pull_request
+    if proposal.theirs:
+        return standing.pull_request.model_copy(update={"head": proposal.commit})
     kept = replace(
         proposal, title=standing.title or proposal.title, body=_kept(standing.body, _enclosed(proposal.body))
     )
     return await forge.update(standing.pull_request.number, kept)
+
+
+def _branch_alone(forge: Forge, proposal: Proposal) -> PullRequest:
+    """A person's branch without a pull request: it was moved, and that is all."""
+    branch, head = proposal.branch, proposal.commit
+    return PullRequest(forge=forge.name, number=0, url="", branch=branch, head=head, draft=proposal.draft)
 
 
 def _enclosed(body: str) -> str:

@@ -14,8 +14,9 @@ from pullwright.domain.forge import FORGE, ForgeEntry
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.projection import attempt_after, concerns_attempt, task_after
 from pullwright.domain.task import Attempt, PullRequest, State, Task
-from pullwright.domain.transcript import Event, PauseRequested, Recorded, TurnEnded, from_json, to_json
+from pullwright.domain.transcript import Event, Moved, PauseRequested, Recorded, TurnEnded, from_json, to_json
 from pullwright.domain.value import Value
+from pullwright.domain.webhook import TOLD, Call
 from pullwright.store.schema import (
     ATTEMPTS,
     DELIVERIES,
@@ -27,6 +28,7 @@ from pullwright.store.schema import (
     LOCAL_PULL_REQUESTS,
     SECRETS,
     TASKS,
+    WEBHOOK_CALLS,
 )
 
 _FINAL = [state.value for state in State if state.final]
@@ -153,8 +155,10 @@ def last_numbers(connection: Connection, logs: Sequence[str]) -> dict[str, int]:
     return {row.log: row.last for row in connection.execute(last)}
 
 
-def append_event(connection: Connection, log: str, event: Event, at: datetime) -> int:
+def append_event(connection: Connection, log: str, event: Event, at: datetime, *, told: bool = False) -> int:
     """Write the next event of a log down, and what it makes of the task or attempt. Gives its number.
+
+    `told`: a webhook is to learn of it where it moves a task to where that is told.
 
     Raises `IllegalMove` where the event moves to a state that cannot follow, `UsageError` where there is no such log.
     """
@@ -181,7 +185,39 @@ def append_event(connection: Connection, log: str, event: Event, at: datetime) -
     elif not of_attempt:
         task = _task_of(row, [])
         _save_difference(connection, TASKS, task, task_after(task, recorded))
+        if told and isinstance(event, Moved) and event.state in TOLD:
+            _add_call(connection, recorded, event)
     return recorded.number
+
+
+def _add_call(connection: Connection, recorded: Recorded, moved: Moved) -> None:
+    call = Call(
+        task=recorded.log,
+        number=recorded.number,
+        state=moved.state,
+        reason=moved.reason,
+        waiting_for=moved.waiting_for,
+        at=recorded.at,
+        due=recorded.at,
+    )
+    connection.execute(insert(WEBHOOK_CALLS).values(_columns(WEBHOOK_CALLS, call)))
+
+
+def due_calls(connection: Connection, at: datetime) -> list[Call]:
+    """The webhook's calls that are due, oldest first; some of them where there are many."""
+    due = select(WEBHOOK_CALLS).where(WEBHOOK_CALLS.c.due <= at).order_by(WEBHOOK_CALLS.c.at).limit(100)
+    return [Call.model_validate(dict(row._mapping)) for row in connection.execute(due)]
+
+
+def save_call(connection: Connection, call: Call) -> None:
+    """When a call is made next."""
+    _upsert(connection, WEBHOOK_CALLS, call, ("task", "number"))
+
+
+def end_call(connection: Connection, call: Call) -> None:
+    """A call needs making no more."""
+    table = WEBHOOK_CALLS
+    connection.execute(delete(table).where(table.c.task == call.task, table.c.number == call.number))
 
 
 _POSITION_LOCK = 0x706F7369  # any number, the same everywhere: the key of Postgres's advisory lock

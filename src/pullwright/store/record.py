@@ -17,6 +17,7 @@ from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.task import Attempt, PullRequest, Task
 from pullwright.domain.transcript import Event, Recorded
 from pullwright.domain.value import now
+from pullwright.domain.webhook import Call
 from pullwright.settings import Settings
 from pullwright.store import queries, surface
 from pullwright.store.blobs import Blobs
@@ -99,7 +100,20 @@ class Record:
 
         The row of the task or attempt follows in the same transaction. Raises `IllegalMove`, `UsageError`.
         """
-        return await self._database.write(queries.append_event, log_id, event, at or now())
+        told = self.settings.webhook is not None
+        return await self._database.write(queries.append_event, log_id, event, at or now(), told=told)
+
+    async def due_calls(self, at: datetime) -> list[Call]:
+        """The webhook's calls that are due, oldest first; some of them where there are many."""
+        return await self._database.read(queries.due_calls, at)
+
+    async def save_call(self, call: Call) -> None:
+        """When a call is made next."""
+        await self._database.write(queries.save_call, call)
+
+    async def end_call(self, call: Call) -> None:
+        """A call needs making no more."""
+        await self._database.write(queries.end_call, call)
 
     async def events(self, log_id: str, after: int = 0) -> list[Recorded]:
         """The events of one log after a number, in order."""

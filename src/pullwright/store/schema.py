@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0007"
+HEAD = "0008"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -219,4 +219,18 @@ FORGES = Table(
     METADATA,
     Column("host", String(255), primary_key=True),
     Column("entry", Json, nullable=False),
+)
+
+WEBHOOK_CALLS = Table(
+    "webhook_calls",
+    METADATA,
+    Column("task", String(64), ForeignKey("tasks.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Json),
+    Column("waiting_for", Json),
+    Column("at", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Index("webhook_calls_by_due", "due"),
 )

@@ -7,4 +7,5 @@
 - `0005_forges.py`: forges, comments of the local one, and what a delivery carries besides.
 - `0006_secrets.py`: secrets, sealed.
 - `0007_surface.py`: every event's place over all logs; tokens; keys of clients.
+- `0008_webhook.py`: what is still to be told to the person's webhook.
 """
