@@ -260,6 +260,12 @@ def test_what_could_not_be_done_is_said() -> None:
     assert "pullwright task retry t" in text
     draft = make_task(state=State.FAILED, reason="unproven: x", pull_request=PULL.model_copy(update={"draft": True}))
     assert "no ready change; a draft is offered" in told(summary(draft))
+    refused = make_task(state=State.FAILED, reason="fixed, but not delivered: closed", pull_request=PULL)
+    assert "the pull request stands as it was\n  fixed, but not delivered: closed" in told(summary(refused))
+    branch = make_task(state=State.DONE, reason="fixed", pull_request=PULL.model_copy(update={"number": 0}))
+    assert "a branch is ready" in told(summary(branch))
+    assert "#0" not in told(summary(branch))
+    assert table_rows([branch], START)[0][5] == "branch"
     assert "task watch" in told(summary(make_task()))
     assert "42" in told(summary(make_task(state=State.DONE, answer="42")))
 

@@ -178,7 +178,8 @@ class Story:
                 return [Line("cancel requested", "warning")]
             case Delivered(pull_request=pull) if recorded.log == self.task.id:
                 kind = "draft pull request" if pull.draft else "pull request"
-                return [Line(f"{kind} #{pull.number} on {shown(pull.branch)}", "good")]
+                what = f"{kind} #{pull.number} on" if pull.number else "pushed the branch"
+                return [Line(f"{what} {shown(pull.branch)}", "good")]
             case _:
                 return []
 

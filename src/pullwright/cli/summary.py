@@ -55,9 +55,13 @@ def summary(task: Task) -> list[Line]:
             Line("no ready change; a draft is offered", "warning"),
             Line(f"  {first_line((task.reason or '').removeprefix(DRAFT), 300)}"),
         ]
+    elif task.state is State.FAILED:
+        lines += [Line("the pull request stands as it was", "warning"), Line(f"  {first_line(task.reason or '', 600)}")]
     else:
-        lines += [Line("a pull request is ready", "good"), Line(f"  {first_line(task.reason or '', 300)}")]
-    lines.append(Line(f"  #{pull.number} on {shown(pull.forge)}, branch {shown(pull.branch)} at {pull.head[:12]}"))
+        ready = "a pull request is ready" if pull.number else "a branch is ready; its forge has no pull requests"
+        lines += [Line(ready, "good"), Line(f"  {first_line(task.reason or '', 300)}")]
+    number = f"#{pull.number} on {shown(pull.forge)}, " if pull.number else ""
+    lines.append(Line(f"  {number}branch {shown(pull.branch)} at {pull.head[:12]}"))
     if pull.url and not pull.url.startswith("/"):
         lines.append(Line(f"  {shown(pull.url)}"))
     chosen = next((attempt for attempt in task.attempts if attempt.id == task.chosen), None)
@@ -123,7 +127,8 @@ def table_rows(tasks: list[Task], at: datetime | None = None) -> list[tuple[str,
         state = f"{task.state} ({shown(task.waiting_for)})" if task.waiting_for else str(task.state)
         result = ""
         if task.pull_request:
-            result = f"{'draft' if task.pull_request.draft else 'pull request'} #{task.pull_request.number}"
+            number = task.pull_request.number
+            result = f"{'draft' if task.pull_request.draft else 'pull request'} #{number}" if number else "branch"
         elif task.state.final:
             result = first_line(task.reason or "", 40)
         age = duration(max((moment - task.created).total_seconds(), 0.0))

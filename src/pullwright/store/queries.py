@@ -127,9 +127,11 @@ def anything_to_do(connection: Connection) -> bool:
     if any(row.state != State.WAITING or row.cancel_requested for row in rows):
         return True
     here = [row.id for row in rows]
-    at_work = select(ATTEMPTS.c.id, ATTEMPTS.c.state).where(ATTEMPTS.c.task.in_(here), ATTEMPTS.c.state.not_in(_FINAL))
+    columns = (ATTEMPTS.c.id, ATTEMPTS.c.task, ATTEMPTS.c.state)
+    at_work = select(*columns).where(ATTEMPTS.c.task.in_(here), ATTEMPTS.c.state.not_in(_FINAL))
     attempts = connection.execute(at_work).all()
-    if len(attempts) < len(here) or any(row.state != State.WAITING for row in attempts):
+    # A task that waits and has no attempt at work waits for its forge.
+    if set(here) - {row.task for row in attempts} or any(row.state != State.WAITING for row in attempts):
         return True
     return not all(_held_by_person(connection, row.id) for row in attempts)
 
