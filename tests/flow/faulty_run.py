@@ -21,7 +21,8 @@ async def main(repository: str, address: str, strike_at: int, act: str) -> None:
     settings = Settings.from_environment(
         {**os.environ, "PULLWRIGHT_LOCAL_MODELS": "off", "OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-test"}
     )
-    faults = Faults(strike_at=strike_at or None, act=kill if act == "kill" else fill_disk)
+    begin = os.environ.get("FAULTS_BEGIN", "")
+    faults = Faults(strike_at=strike_at or None, act=kill if act == "kill" else fill_disk, begin=begin)
     async with build(settings) as plain:
         platform = with_faults(plain, faults)
         if not await platform.record.tasks():

@@ -38,28 +38,37 @@ def fill_disk() -> None:
 
 @dataclass
 class Faults:
-    """Counts the points that a run passes, from 1, and strikes at one of them."""
+    """Counts the points that a run passes, from 1, and strikes at one of them.
+
+    With `begin` it counts from the first point whose name begins so: what comes before may differ from run to run.
+    """
 
     strike_at: int | None = None
     act: Callable[[], None] = kill
     passed: list[str] = field(default_factory=list)
+    begin: str = ""
 
     def passing(self, point: str) -> bool:
         """Note the point; act if it is the one. Gives whether it was."""
-        self.passed.append(point)
-        if len(self.passed) != self.strike_at:
+        if not self._note(point):
             return False
         self.act()
         return True
 
     def within(self, point: str) -> None:
         """Note a point in the middle of something that takes time; a kill strikes a moment later."""
-        self.passed.append(point)
-        if len(self.passed) == self.strike_at:
+        if self._note(point):
             if self.act is kill:
                 asyncio.get_running_loop().call_later(INSIDE_SECONDS, self.act)
             else:
                 self.act()
+
+    def _note(self, point: str) -> bool:
+        """Count the point; whether it is the one."""
+        if not self.passed and not point.startswith(self.begin):
+            return False
+        self.passed.append(point)
+        return len(self.passed) == self.strike_at
 
 
 class FaultyRecord(Record):
