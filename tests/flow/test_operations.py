@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pullwright.domain.errors import UsageError
+from pullwright.domain.errors import DiskFull, UsageError
 from pullwright.domain.task import State, Task
 from pullwright.flow import desk, operations
 from pullwright.flow.landing import landing
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import idle, work
 from pullwright.settings import Settings
+from pullwright.testing.faults import Faults, fill_disk, with_faults
 from pullwright.testing.model_server import ModelServer
 from pullwright.testing.scenario import Scenario
 from pullwright.wiring import build
@@ -461,3 +462,47 @@ async def test_commits_survive_the_worker_and_what_is_no_series_is_one_commit(tm
         task = await handed_in(platform, repository, commits="keep")
         assert task.state is State.DONE, task.reason
         assert git(repository, "log", "--format=%s", f"main..{branch_of(task)}") == "All of it"
+
+
+class FaultAt(Faults):
+    """A full disk at a point that is named, the first time that it is passed."""
+
+    def __init__(self, point: str) -> None:
+        super().__init__(act=fill_disk)
+        self.point = point
+
+    def passing(self, point: str) -> bool:
+        self.passed.append(point)
+        if point != self.point or self.passed.count(point) > 1:
+            return False
+        self.act()
+        return True
+
+
+@pytest.mark.long
+async def test_a_fault_anywhere_in_gits_turn_changes_nothing(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    points = [f"{side} {kind}" for kind in ("integrated", "checkpointed", "turn-ended") for side in ("before", "after")]
+    async with at_work(tmp_path) as platform:
+        task = await handed_in(platform, repository)
+        first = task.pull_request
+        assert first is not None
+        below = first.head
+        for place, point in enumerate([*points, "after change-taken", "after push"]):
+            tip = on_main(repository, {f"new-{place}.txt": "new\n"})
+            theirs = on_branch(repository, first.branch, {f"theirs-{place}.txt": "t\n"})
+            await operations.update(platform, task.id)
+            faulty = with_faults(platform, FaultAt(point))
+            with pytest.raises(DiskFull):
+                await asyncio.wait_for(work(faulty, until=lambda: idle(platform)), 60)
+            task = await finished(platform, task)
+            assert task.state is State.DONE, (point, task.reason)
+            head = git(repository, "rev-parse", first.branch)
+            assert git(repository, "show", "-s", "--format=%P", head).split() == [theirs, tip], point
+            assert git(repository, "rev-parse", f"{theirs}^") == below, point
+            assert git(repository, "ls-tree", "--name-only", head).count(f"-{place}.txt") == 2
+            below = head
+        events = await platform.record.events(task.attempts[0].id)
+        turns = [recorded.event.turn for recorded in events if recorded.event.kind == "turn-ended"]
+        assert turns == list(range(1, len(turns) + 1)), "no turn was taken twice"
+        assert len(git(repository, "branch", "--list", "pullwright/*").splitlines()) == 1

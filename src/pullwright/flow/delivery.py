@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from pullwright.domain.errors import ForgeError, ForgeUnavailable, RepositoryError, UsageError
+from pullwright.domain.errors import BranchTaken, ForgeError, ForgeUnavailable, RepositoryError, UsageError
 from pullwright.domain.task import Attempt, PullRequest, State, Task, TaskRequest
 from pullwright.domain.transcript import ChangeTaken, ConflictsFound, Delivered, Integrated, Moved, Recorded
 from pullwright.domain.value import now
@@ -46,7 +46,7 @@ async def deliver_change(shift: Shift, task_id: str) -> None:
         verdict = f"{attempt.receipt.verdict}, but not delivered: " if attempt.receipt else ""
         raise type(error)(
             f"{verdict}{str(error).rstrip('.')}. Nothing is lost: `pullwright task diff {task_id}` shows the change, "
-            f"`pullwright task deliver {task_id}` tries again"
+            f"{_remedy(error, task_id)}"
         ) from error
     for log in (task_id, attempt.id):
         if _delivered(await record.events(log)) != pull_request:
@@ -144,6 +144,12 @@ async def _patiently(shift: Shift, task_id: str, step: Callable[[], Awaitable[Pu
 def _conflicts(events: Sequence[Recorded]) -> ConflictsFound | None:
     """What was found of other open changes last."""
     return next((one.event for one in reversed(events) if isinstance(one.event, ConflictsFound)), None)
+
+
+def _remedy(error: ForgeError, task_id: str) -> str:
+    if isinstance(error, BranchTaken) and error.ours:
+        return f"`pullwright task update {task_id}` goes on from what others have put onto the branch"
+    return f"`pullwright task deliver {task_id}` tries again"
 
 
 def _taken_since(events: Sequence[Recorded]) -> bool:

@@ -14,6 +14,7 @@ from pullwright.flow.desk import MODEL_HINT, change_of
 from pullwright.flow.ground import Ground, hand_of
 from pullwright.flow.platform import Platform
 from pullwright.repos.bare import SOURCE
+from pullwright.repos.merge import merge
 from pullwright.repos.mirror import Store
 
 Say = Callable[[str], None]
@@ -35,6 +36,7 @@ async def update(platform: Platform, task_id: str, *, how: str = "merge", say: S
     task has delivered nothing or goes on, or there are conflicts and no engine that could resolve them.
     """
     task, attempt, events = await _delivered(platform, task_id)
+    _, change = await change_of(platform, task.id)
     say("fetching")
     store = await platform.repositories.fetch(task.request.repository, say)
     assert task.pull_request is not None
@@ -44,6 +46,8 @@ async def update(platform: Platform, task_id: str, *, how: str = "merge", say: S
     ground, tree = await integration.start(store, task, events)
     if tip is not None and await store.contains(theirs or ground.base, tip):
         tip = None
+    if theirs is None and tip is not None and (await merge(store, tip, change.head)).tree == await store.tree(tip):
+        return Update(task, False, f"{branch} at {tip[:12]} holds the change already")
     if theirs is None and tip is None:
         if branch is None:
             raise UsageError(f"task {task.id} started from {task.request.base}, which is no branch that could move on")
