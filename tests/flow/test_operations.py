@@ -464,6 +464,26 @@ async def test_commits_survive_the_worker_and_what_is_no_series_is_one_commit(tm
         assert git(repository, "log", "--format=%s", f"main..{branch_of(task)}") == "All of it"
 
 
+@pytest.mark.parametrize("style", ["amend", "append"])
+async def test_a_follow_up_amends_or_appends_and_tells_of_a_moved_base(tmp_path: Path, style: str) -> None:
+    repository = a_repository(tmp_path / "repository")
+    more = edit("return a + a", "return 2 * a", "Twice, too.")
+    async with at_work(tmp_path, FIX + more, PULLWRIGHT_FOLLOW_UPS=style) as platform:
+        task = await handed_in(platform, repository)
+        first = task.pull_request
+        assert first is not None
+        base = git(repository, "rev-parse", "main")
+        on_main(repository, {"new.txt": "new\n"})
+        await desk.message(platform, task.id, "And twice, please")
+        task = await finished(platform, await platform.record.task(task.id))
+        assert task.state is State.DONE, task.reason
+        events = await platform.record.events(task.attempts[0].id)
+        told = [recorded.event.text for recorded in events if recorded.event.kind == "noticed"]
+        assert [text for text in told if "main has moved on by 1 commit" in text and f"update {task.id}" in text]
+    assert git(repository, "rev-parse", f"{first.branch}^") == (first.head if style == "append" else base)
+    assert git(repository, "show", f"{first.branch}:sums.py") == TWICE.replace("a - b", "a + b").strip()
+
+
 class FaultAt(Faults):
     """A full disk at a point that is named, the first time that it is passed."""
 

@@ -105,9 +105,28 @@ async def _look_at_branch(shift: Shift, task: Task, attempt: Attempt) -> None:
     except RepositoryError as error:
         await shift.notice(attempt.id, f"whether somebody has added to the branch could not be seen: {error}")
         return
+    await _tell_of_moved_base(shift, store, task, attempt, events)
     theirs = await persons_head(store, delivered[-1].branch, events)
     if theirs is not None:
         await record.append(attempt.id, UpdateAsked(theirs=theirs, fetched=store.fetched))
+
+
+async def _tell_of_moved_base(
+    shift: Shift, store: Store, task: Task, attempt: Attempt, events: Sequence[Recorded]
+) -> None:
+    """A follow-up stays on its base; where that has moved on, it says so and how to bring it up to date."""
+    base = ground_of(events, task.request).base
+    branch = await store.branch_of(task.request.base)
+    tip = await store.commit_at(f"{SOURCE}/heads/{branch}") if branch else None
+    if tip is None or await store.contains(base, tip):
+        return
+    behind = int(await store.run("rev-list", "--count", tip, f"^{base}", "--"))
+    commits = "1 commit" if behind == 1 else f"{behind} commits"
+    await shift.notice_once(
+        attempt.id,
+        f"{branch} has moved on by {commits} since {base[:12]}, which this work stands on; `pullwright task update "
+        f"{task.id}` brings it up to date",
+    )
 
 
 async def persons_head(store: Store, branch: str, events: Sequence[Recorded]) -> str | None:
