@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pullwright.domain.course import course_of
-from pullwright.domain.errors import RepositoryError
+from pullwright.domain.errors import RepositoryError, UsageError
 from pullwright.domain.task import Attempt, Task
 from pullwright.domain.transcript import (
     ChangeTaken,
@@ -102,7 +102,7 @@ async def _look_at_branch(shift: Shift, task: Task, attempt: Attempt) -> None:
         return
     try:
         store = await shift.platform.repositories.fetch(task.request.repository)
-    except RepositoryError as error:
+    except (RepositoryError, UsageError) as error:
         await shift.notice(attempt.id, f"whether somebody has added to the branch could not be seen: {error}")
         return
     await _tell_of_moved_base(shift, store, task, attempt, events)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pullwright.domain.errors import RepositoryError
+from pullwright.domain.errors import RepositoryError, UsageError
 from pullwright.domain.landing import Candidate, Clash, landing_order, to_land_first
 from pullwright.domain.task import Attempt, Mode, RepositoryRef, State, Task
 from pullwright.domain.transcript import ConflictsFound, Rival
@@ -95,7 +95,7 @@ async def look_for_conflicts(shift: Shift, task_id: str) -> None:
     task = await record.task(task_id)
     try:
         found = (await landing(shift.platform, task.request.repository)).of(task_id)
-    except RepositoryError as error:
+    except (RepositoryError, UsageError) as error:
         await shift.notice(task_id, f"whether it conflicts with other changes could not be told: {error}")
         return
     told = [recorded.event for recorded in await record.events(task_id) if isinstance(recorded.event, ConflictsFound)]
