@@ -245,6 +245,31 @@ async def test_conflicts_that_stay_leave_what_was_delivered(tmp_path: Path) -> N
     assert git(repository, "show", f"{branch_of(task)}:sums.py") == SUMS.replace("a - b", "b + a").strip()
 
 
+async def test_what_could_not_be_joined_is_tried_again(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    more = edit("a + b", "b + a", "The other way round.")
+    shrug = '[[step]]\n[[step.call]]\ntool = "finish"\narguments = { summary = "Done, I think." }\n'
+    resolve = RESOLVE.replace("return b + a", "return sum((a, b))")
+    async with at_work(tmp_path, FIX + more + shrug + resolve) as platform:
+        task = await handed_in(platform, repository)
+        # What we make next is kept from the branch by a change of its own, so that both sides have something new.
+        branch = branch_of(task)
+        git(repository, "checkout", "-q", branch)
+        await desk.message(platform, task.id, "The other way round, please")
+        task = await finished(platform, await platform.record.task(task.id))
+        assert task.state is State.FAILED, "the branch is checked out"
+        committed(repository, {"sums.py": SUMS.replace("a - b", "a  +  b")}, "Wider")
+        theirs = git(repository, "rev-parse", branch)
+        git(repository, "checkout", "-q", "main")
+        task = await finished(platform, (await operations.update(platform, task.id)).task)
+        assert "the conflicts in sums.py were not resolved" in (task.reason or "")
+        assert git(repository, "rev-parse", branch) == theirs
+        task = await finished(platform, (await operations.update(platform, task.id)).task)
+        assert task.state is State.DONE, task.reason
+    assert git(repository, "rev-parse", f"{branch}^") == theirs
+    assert "return sum((a, b))" in git(repository, "show", f"{branch}:sums.py")
+
+
 async def test_an_engine_that_cannot_resolve_conflicts_is_not_asked(tmp_path: Path) -> None:
     repository = a_repository(tmp_path / "repository")
     git(repository, "branch", "v1")

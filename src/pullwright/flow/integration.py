@@ -132,9 +132,25 @@ async def _tell_of_moved_base(
 async def persons_head(store: Store, branch: str, events: Sequence[Recorded]) -> str | None:
     """Where a delivered branch stands if somebody else has moved it there; the store is as it was fetched."""
     stands = await store.commit_at(f"{SOURCE}/heads/{branch}")
-    ours = {recorded.event.pull_request.head for recorded in events if isinstance(recorded.event, Delivered)}
-    taken = {recorded.event.theirs for recorded in events if isinstance(recorded.event, UpdateAsked)}
-    return stands if stands and stands not in ours | taken else None
+    return stands if stands and stands not in _known(events) else None
+
+
+def _known(events: Sequence[Recorded]) -> set[str]:
+    """The heads that we delivered, and those that were taken up: not where that was given up over conflicts."""
+    known: set[str] = set()
+    begun: set[str] = set()
+    for recorded in events:
+        match recorded.event:
+            case Delivered(pull_request=pull_request):
+                known.add(pull_request.head)
+            case Integrated(how="join", parents=parents, conflicts=conflicts):
+                begun = set(parents) if conflicts else set()
+                known |= set() if conflicts else set(parents)
+            case ChangeTaken():
+                known |= begun
+            case _:
+                pass
+    return known
 
 
 def _pending(task: Task, events: Sequence[Recorded]) -> UpdateAsked | None:
@@ -187,9 +203,9 @@ async def start(store: Store, task: Task, events: Sequence[Recorded]) -> tuple[G
         return ground, tree
     # An earlier try was given up half way: it counts no more.
     whole = [one for one in events if not (isinstance(one.event, Integrated) and one.event.conflicts)]
-    heads = [one.event.pull_request.head for one in events if isinstance(one.event, Delivered)]
+    taken = [one.event.change.tree for one in events if isinstance(one.event, ChangeTaken)]
     ground = ground_of(whole, task.request)
-    return ground, await store.tree(heads[-1] if heads else ground.base)
+    return ground, taken[-1] if taken else await store.tree(ground.base)
 
 
 async def operate(store: Store, task: Task) -> Step:
