@@ -1,7 +1,9 @@
 """The loop over many turns: summaries near the limit, circles, questions to a person, calls side by side."""
 
+import asyncio
+
 import pytest
-from tests.flow.test_native_engine import MakeHouse, house_of, read, sandboxes  # noqa: F401
+from tests.flow.test_native_engine import MakeHouse, house_of, read, sandboxes, until  # noqa: F401
 
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.transcript import (
@@ -56,6 +58,29 @@ async def test_near_the_limit_a_summary_takes_the_place_of_what_came_before(hous
         usage = (await house.record.attempt(house.attempt.id)).usage
         assert usage.requests == len(asked)  # summaries are counted, too
         assert [server.answered(step) for step in range(11)] == [1] * 11
+
+
+async def test_a_summary_is_not_paid_for_again_after_a_crash(house_of: MakeHouse) -> None:  # noqa: F811
+    house = await house_of(limits=AttemptLimits(context=7000))
+    sandbox = await house.sandbox()
+    limited = counts(1).replace("[[step]]", '[[step]]\nfault = { kind = "rate-limit", times = 1, retry_after = 30 }', 1)
+    async with ModelServer(Scenario.parse(SUMMARY + counts(4, 600) + limited + FINISH)) as server:
+        engine = house.engine(server)
+        await house.play(engine, sandbox, last=4)
+        assert not any(isinstance(event, Compacted) for event in await house.events())
+        doomed = asyncio.ensure_future(engine.turn(await house.work(sandbox), 5))
+
+        async def limits() -> bool:
+            return any(isinstance(event, Noticed) and "trying again" in event.text for event in await house.events())
+
+        await until(limits)  # the summary is there, the turn's own question is under way
+        doomed.cancel()
+        await asyncio.gather(doomed, return_exceptions=True)
+        outcome = await house.play(house.engine(server), sandbox, first=5)
+    assert outcome == TurnOutcome("finished", "done")
+    asked = [event for event in await house.events() if isinstance(event, ModelAsked)]
+    assert sum(event.purpose == "summary" for event in asked) == 1
+    assert sum(isinstance(event, Compacted) for event in await house.events()) == 1
 
 
 async def test_an_overflow_that_nobody_foresaw_is_met_with_a_summary(house_of: MakeHouse) -> None:  # noqa: F811

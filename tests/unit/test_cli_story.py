@@ -346,3 +346,15 @@ def test_waiting_questions_and_ways_back_are_told() -> None:
     recorded = Recorded(log="t-1", number=1, at=START, event=made)
     whole = "\n".join(line.text for line in transcript(make_task(), [recorded]))
     assert "I did it." in whole
+
+
+def test_a_task_that_waits_says_what_for_and_what_to_do() -> None:
+    asks = make_attempt(state=State.WAITING, waiting_for="an answer: Which?\nSay.")
+    task = make_task(state=State.WAITING, waiting_for="an answer: Which?\nSay.", attempts=(asks,))
+    (row,) = table_rows([task], START)
+    assert row[1] == "waiting (an answer: Which?)"
+    whole = "\n".join(line.text for line in task_lines(task))
+    assert "waits for an answer: Which?\n    Say." in whole
+    assert "pullwright task answer t" in whole
+    paused = make_attempt(state=State.WAITING, waiting_for="a person to resume it")
+    assert "task resume t" in str(task_lines(make_task(state=State.WAITING, attempts=(paused,))))

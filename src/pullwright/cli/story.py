@@ -103,7 +103,7 @@ class Story:
             if event.state.final or (log == self.task.id and event.state in (State.RUNNING, State.WAITING)):
                 self.activities.pop(log, None)  # a task at work shows in its attempts
             else:
-                doing = f"{event.state}{f' for {shown(event.waiting_for)}' if event.waiting_for else ''}"
+                doing = f"{event.state}{f' for {first_line(event.waiting_for)}' if event.waiting_for else ''}"
                 self.activities[log] = Activity(self._who(log), doing, recorded.at)
             self.ended = event.state.final if log == self.task.id else self.ended
         elif isinstance(event, Progressed) and log in self.activities:

@@ -112,6 +112,11 @@ def _next(task: Task) -> list[Line]:
     commands.append(("task log", "everything that happened"))
     if not task.state.final:
         commands = [("task watch", "go on with it"), ("task cancel", "stop it")]
+        waits = {attempt.waiting_for or "" for attempt in task.attempts if attempt.state is State.WAITING}
+        if any(reason.startswith("an answer: ") for reason in waits):
+            commands.insert(0, ("task answer", '"..." answers'))
+        if any(reason.startswith("a person to resume") for reason in waits):
+            commands.insert(0, ("task resume", "let it go on"))
     elif task.state is not State.DONE:
         commands.append(("task retry", "try once more"))
     return [Line(""), *(Line(f"  {f'pullwright {command} {task.id}':<34} {text}", "dim") for command, text in commands)]
@@ -124,7 +129,7 @@ def table_rows(tasks: list[Task], at: datetime | None = None) -> list[tuple[str,
     for task in tasks:
         best = next((attempt for attempt in task.attempts if attempt.id == task.chosen), None)
         verdict = str(best.receipt.verdict) if best and best.receipt else ""
-        state = f"{task.state} ({shown(task.waiting_for)})" if task.waiting_for else str(task.state)
+        state = f"{task.state} ({first_line(task.waiting_for, 40)})" if task.waiting_for else str(task.state)
         result = ""
         if task.pull_request:
             number = task.pull_request.number
@@ -164,7 +169,10 @@ def task_lines(task: Task, refused: Mapping[str, Sequence[EgressDecided]] | None
     taken = " with uncommitted changes" if request.changes_taken else ""
     base = f"{request.base or 'HEAD'} = {request.base_commit[:12]}{taken}"
     lines = [
-        Line(f"task {task.id}  {task.state}{f' for {shown(task.waiting_for)}' if task.waiting_for else ''}", "head"),
+        Line(
+            f"task {task.id}  {task.state}{f' for {first_line(task.waiting_for, 300)}' if task.waiting_for else ''}",
+            "head",
+        ),
         *(Line(f"  {shown(line)}") for line in request.prompt.splitlines()),
         Line(f"  repository {shown(request.repository.location)} at {shown(base)}", "dim"),
         Line(f"  created {task.created.astimezone():%Y-%m-%d %H:%M:%S}", "dim"),
@@ -180,6 +188,8 @@ def task_lines(task: Task, refused: Mapping[str, Sequence[EgressDecided]] | None
             lines.append(Line(f"    {_size(attempt)}, {duration(attempt.seconds)}{_spent(attempt)}", "dim"))
         if attempt.reason:
             lines.append(Line(f"    {first_line(attempt.reason, 300)}"))
+        if attempt.waiting_for:
+            lines += [Line(f"    {line}", "warning") for line in shown(f"waits for {attempt.waiting_for}").splitlines()]
         lines += _refused_lines(refused.get(attempt.id, ()))
         if attempt.receipt:
             lines += [Line(f"    {line.text}", line.style) for line in receipt_lines(attempt.receipt)]
