@@ -25,6 +25,7 @@ from pullwright.models.known import target
 from pullwright.models.messages import messages, parameters
 from pullwright.models.price import cost, listed_window
 from pullwright.models.provider import ProviderModel
+from pullwright.models.rehearsal import ANTHROPIC, CHAT, RESPONSES
 from pullwright.models.retry import Retries
 from pullwright.settings import ModelSettings
 from pullwright.testing.model_server import ModelServer
@@ -298,18 +299,19 @@ async def test_an_outage_is_tried_again_and_then_pauses(stack: AsyncExitStack, a
     assert len(lasting.served) == 3
 
 
-@pytest.mark.parametrize("api", APIS)
-async def test_retry_after_is_honoured_as_seconds_and_as_a_date(stack: AsyncExitStack, api: Api) -> None:
-    for date in ("false", "true"):
-        limit = f'fault = {{ kind = "rate-limit", retry_after = 1, date = {date} }}'
-        server = await served(stack, f'[[step]]\n{limit}\ntext = "fine"\n')
-        waited: list[str] = []
+@pytest.mark.parametrize(("api", "date", "least"), [("responses", "false", 1.0), ("anthropic", "true", 0.1)])
+async def test_retry_after_is_honoured_as_seconds_and_as_a_date(
+    stack: AsyncExitStack, api: Api, date: str, least: float
+) -> None:
+    limit = f'fault = {{ kind = "rate-limit", retry_after = 1, date = {date} }}'
+    server = await served(stack, f'[[step]]\n{limit}\ntext = "fine"\n')
+    waited: list[str] = []
 
-        async def waits(why: str, waited: list[str] = waited) -> None:
-            waited.append(why)
+    async def waits(why: str) -> None:
+        waited.append(why)
 
-        assert (await model_at(stack, server.url, api).ask(FIRST, Listener(waits=waits))).words.text == "fine"
-        assert float(waited[0].partition(" in ")[2].partition(" s")[0]) >= (1.0 if date == "false" else 0.1)
+    assert (await model_at(stack, server.url, api).ask(FIRST, Listener(waits=waits))).words.text == "fine"
+    assert float(waited[0].partition(" in ")[2].partition(" s")[0]) >= least
 
 
 @pytest.mark.parametrize(
@@ -327,6 +329,20 @@ async def test_what_waiting_does_not_mend_is_told(
     with pytest.raises(error, match=words):
         await model_at(stack, server.url, api).ask(FIRST, Listener())
     assert len(server.served) == 1
+
+
+@pytest.mark.parametrize(("api", "answer"), [("responses", RESPONSES), ("chat", CHAT), ("anthropic", ANTHROPIC)])
+async def test_getting_ready_costs_no_question(stack: AsyncExitStack, api: Api, answer: bytes) -> None:
+    headers = {"content-type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=answer))
+    where = target(settings_for("http://127.0.0.1:1/v1"), f"{PROVIDERS[api]}:scripted")
+    rehearsed = await ProviderModel(where, transport=transport).once(FIRST, Listener())
+    assert rehearsed.words.text == "ok" or [call.name for call in rehearsed.words.calls] == ["t"]
+    server = await served(stack)
+    model = model_at(stack, server.url, api)
+    await model.warm()
+    assert server.served == []
+    assert (await model.ask(FIRST, Listener())).words.text.startswith("Let me look")
 
 
 @pytest.mark.parametrize("api", ["responses", "chat"])

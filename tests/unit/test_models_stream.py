@@ -82,6 +82,7 @@ async def test_chat_pieces() -> None:
         ("call", "{"),
         ("call", "}"),
         ("call", "["),
+        ("text", "z"),
     ]
 
 

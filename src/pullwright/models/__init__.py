@@ -11,6 +11,7 @@
 - `stream.py`: a streamed answer shown as it comes and handed on in few pieces.
 - `messages.py`: a question as pydantic-ai's messages, a reply as words.
 - `spoken.py`: how each provider is spoken to.
+- `rehearsal.py`: the shortest answers on each wire, to get providers' clients ready with.
 - `openai.py`: OpenAI's client without work that is done already.
 - `provider.py`: any provider's model behind the port.
 - `faults.py`: what went wrong at a provider, and what can be done about it.

@@ -149,7 +149,7 @@ def unreachable(where: Target, why: str) -> ModelUnreachable:
 
 def wrong_key(where: Target, why: str) -> ModelUnavailable:
     """The server refused the key."""
-    held = "refused the key" if where.key else "wants a key"
+    held = "refused the key" if where.key or where.wire == "bedrock" else "wants a key"
     return ModelUnavailable(
         f"{where.base_url} {held}{f' ({why})' if why else ''}. Set {where.key_setting} to a valid one."
     )

@@ -40,6 +40,11 @@ class Showing:
         """How long it has taken so far."""
         return time.monotonic() - self.started
 
+    def show_wire(self, kind: Kind, text: str) -> None:
+        """A piece has come over the wire: there is no need to show it again once the provider's client has read it."""
+        self.on_wire = True
+        self.show(kind, text)
+
     def show(self, kind: Kind, text: str) -> None:
         """A piece has come."""
         if self.first is None:
@@ -82,8 +87,7 @@ class _Client(httpx2.AsyncClient):
         streamed = response.headers.get("content-type", "").startswith("text/event-stream")
         if streamed and options.get("stream") and response.status_code == 200:
             assert isinstance(response.stream, httpx2.AsyncByteStream)
-            shown.on_wire = True
-            response.stream = MergedStream(response.stream, shown.show)
+            response.stream = MergedStream(response.stream, shown.show_wire)
         return response
 
 
@@ -120,10 +124,11 @@ class Connection:
         await self.http.aclose()
 
 
-def connect(target: Target) -> Connection:
-    """Get ready to speak to a model's server; nothing is sent yet."""
+def connect(target: Target, transport: httpx2.AsyncBaseTransport | None = None) -> Connection:
+    """Get ready to speak to a model's server (or to a stand-in, `transport`); nothing is sent yet."""
     address = urlsplit(target.base_url)
     http = _Client(
+        transport=transport,
         timeout=_TIMEOUT,
         limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
         verify=_certificates() if address.scheme == "https" else False,

@@ -21,6 +21,8 @@ from pullwright.models.check import said, used_up, wrong_key, wrong_name
 from pullwright.models.known import Target
 from pullwright.models.retry import PassingFault
 
+# What botocore calls the lack of a key; it is not always installed.
+_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError")
 _PASSING = (408, 409, 425, 429)  # and everything from 500
 
 
@@ -43,8 +45,10 @@ def fault(where: Target, error: Exception) -> Exception:
             return ModelFailed(f"{where.base_url} refused the request with status {status}: {why or error}.")
         case ModelHTTPError():
             return PassingFault(f"{where.base_url} failed with status {status}", error.retry_after)
+        case _ if type(error).__name__ in _CREDENTIALS:
+            return wrong_key(where, str(error))
         case ModelConnectionError() | httpx2.TransportError():
-            return PassingFault(f"the connection to {where.base_url} failed")
+            return PassingFault(f"the connection to {where.base_url} failed", reached=False)
         case ModelServerError() | ModelUnavailableError() | ModelOverloadedError():
             return PassingFault(f"{where.base_url} failed ({why or str(error)[:200]})", error.retry_after)
         case UnexpectedModelBehavior():

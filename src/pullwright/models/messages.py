@@ -20,7 +20,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
-from pullwright.models.base import Image, Question, Replied, Returned, Said, ToolCall, Words
+from pullwright.models.base import Question, Replied, Returned, Said, ToolCall, Words
 
 RESPONSE: TypeAdapter[ModelResponse] = TypeAdapter(ModelResponse)
 
@@ -40,16 +40,16 @@ def parameters(question: Question) -> ModelRequestParameters:
     )
 
 
-def messages(question: Question, *, images_in_results: bool = True) -> list[ModelMessage]:
-    """The conversation. Where a provider takes no images in tool results, they follow as a message of their own."""
+def messages(question: Question) -> list[ModelMessage]:
+    """The conversation.
+
+    Images are part of the tool result that gave them; where a provider takes none there, pydantic-ai's model of it lets
+    them follow, or says that there was one.
+    """
     said: list[ModelMessage] = []
     parts: list[ModelRequestPart] = []
-    images: list[Image] = []
 
     def close() -> None:
-        if images:
-            parts.append(UserPromptPart([_shown(len(images)), *map(_content, images)]))
-            images.clear()
         if parts:
             said.append(ModelRequest(parts=list(parts), instructions=question.instructions or None))
             parts.clear()
@@ -60,27 +60,18 @@ def messages(question: Question, *, images_in_results: bool = True) -> list[Mode
                 close()
                 said.append(RESPONSE.validate_json(item.message))
             case Returned():
-                if item.images and not images_in_results:
-                    images.extend(item.images)
-                parts.append(_returned(item, images_in_results=images_in_results))
+                parts.append(_returned(item))
             case Said():
                 parts.append(UserPromptPart(item.text))
     close()
     return said
 
 
-def _shown(count: int) -> str:
-    return "The image of the tool result above:" if count == 1 else f"The {count} images of the tool results above:"
-
-
-def _content(image: Image) -> UserContent:
-    return BinaryContent(data=image.data, media_type=image.media_type)
-
-
-def _returned(item: Returned, *, images_in_results: bool) -> ToolReturnPart:
+def _returned(item: Returned) -> ToolReturnPart:
     content: str | Sequence[UserContent] = item.text
-    if item.images and images_in_results:
-        content = [item.text, *map(_content, item.images)]
+    if item.images:
+        images = [BinaryContent(data=image.data, media_type=image.media_type) for image in item.images]
+        content = [item.text, *images]
     return ToolReturnPart(tool_name=item.name, content=content, tool_call_id=item.call)
 
 

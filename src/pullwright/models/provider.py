@@ -1,5 +1,6 @@
 """Any provider's model behind the port, through pydantic-ai's models."""
 
+import asyncio
 import contextlib
 from dataclasses import replace
 
@@ -31,12 +32,15 @@ from pullwright.models.spoken import Spoken, speak
 class ProviderModel:
     """One model of one provider."""
 
-    def __init__(self, target: Target, retries: Retries | None = None) -> None:
+    def __init__(
+        self, target: Target, retries: Retries | None = None, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         self._target = target
         self._retries = retries or Retries()
-        self._connection: Connection = connect(target)
+        self._connection: Connection = connect(target, transport)
         self._spoken: Spoken | None = None
         self._checked = False
+        self._warmed = False
         self._window = target.window
 
     @property
@@ -54,8 +58,11 @@ class ProviderModel:
             self._window = await window_of(self._connection)
 
     async def warm(self) -> None:
-        """Do what the first question would have to do: load the provider's client, find out how it is spoken to."""
-        await self._speak()
+        """Do what the first question would have to do: find out how it is spoken to, and rehearse an answer."""
+        spoken = await self._speak()
+        if spoken.rehearsal and not self._warmed:
+            self._warmed = True
+            await asyncio.to_thread(_rehearse, self._target, spoken.rehearsal)
         self.priced()
 
     def priced(self) -> bool:
@@ -83,9 +90,9 @@ class ProviderModel:
         async def smallest() -> None:
             with contextlib.suppress(ModelFailed):  # then it is there, and has other troubles
                 try:
-                    await self._once(Question("", (Said("Say ok."),)), Listener(), limit=16)
+                    await self.once(Question("", (Said("Say ok."),)), Listener(), limit=16)
                 except PassingFault as passing:
-                    if isinstance(passing.__cause__, httpx2.ConnectError):
+                    if not passing.reached:
                         raise unreachable(self._target, str(passing.__cause__)) from passing
 
         if not self._checked:
@@ -108,17 +115,19 @@ class ProviderModel:
                 await listener.before(body)
 
         once = replace(listener, before=before)
-        return await with_retries(lambda: self._once(question, once), self._retries, listener.waits)
+        return await with_retries(lambda: self.once(question, once), self._retries, listener.waits)
 
-    async def _once(self, question: Question, listener: Listener, limit: int | None = None) -> Reply:
+    async def once(self, question: Question, listener: Listener, limit: int | None = None) -> Reply:
+        """One try. Raises like `ask`, or `PassingFault`."""
         spoken = await self._speak()
         settings = spoken.settings.copy()
         if spoken.cache_key and question.cache_key:
             settings[spoken.cache_key] = question.cache_key  # type: ignore[literal-required]  # the provider's own
         if most := limit or question.max_output:
             settings["max_tokens"] = most
-        said = messages(question, images_in_results=spoken.images_in_results)
+        said = messages(question)
         offered = parameters(question)
+        faults: tuple[type[Exception], ...] = (AgentRunError, UserError, httpx2.HTTPError, httpx2.StreamError)
         with showing(listener) as shown:
             try:
                 # Also makes another provider's turns, and images it does not take, fit for this one.
@@ -127,7 +136,7 @@ class ProviderModel:
                     async for event in stream:
                         _show(shown, event)
                     response = stream.get()
-            except (AgentRunError, UserError, httpx2.HTTPError, httpx2.StreamError) as error:
+            except faults + spoken.faults as error:
                 raise fault(self._target, error) from error
         if response.finish_reason in (None, "error"):
             raise PassingFault(f"{self._target.base_url} broke off in the middle of its answer")
@@ -154,6 +163,21 @@ class ProviderModel:
             time_to_first_token=shown.first,
             seconds=shown.seconds,
         )
+
+
+def _rehearse(where: Target, answer: bytes) -> None:
+    """Let a provider's client read an answer that never was on a wire."""
+    wire = where.wire or ("responses" if b"response.output" in answer else "chat")
+    headers = {"content-type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=answer))
+
+    async def perform() -> None:
+        model = ProviderModel(replace(where, wire=wire), transport=transport)
+        with contextlib.suppress(Exception):  # what a rehearsal meets, the first question meets again, and tells
+            await model.once(Question("", (Said("ok"),)), Listener())
+        await model.close()
+
+    asyncio.run(perform())
 
 
 def _show(shown: Showing, event: object) -> None:

@@ -15,14 +15,16 @@ T = TypeVar("T")
 class PassingFault(Exception):
     """A fault that may be gone at the next try. `after` is what the provider asks to wait, in seconds.
 
-    `outage`: the provider is out or limits requests, so that it is worth asking again much later, too.
+    `outage`: the provider is out or limits requests, so that it is worth asking again much later, too. `reached`: it
+    answered, if only to refuse.
     """
 
-    def __init__(self, what: str, after: float | None = None, *, outage: bool = True) -> None:
+    def __init__(self, what: str, after: float | None = None, *, outage: bool = True, reached: bool = True) -> None:
         super().__init__(what)
         self.what = what
         self.after = after
         self.outage = outage
+        self.reached = reached
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pydantic_ai.models import Model as Wired
 from pydantic_ai.settings import ModelSettings, ThinkingLevel
 
 from pullwright.domain.errors import ModelUnavailable
-from pullwright.models.check import speaks
+from pullwright.models import rehearsal
+from pullwright.models.check import speaks, wrong_key
 from pullwright.models.connection import Connection, shown_now
 from pullwright.models.known import Target
 from pullwright.models.providers import PROVIDERS
@@ -25,7 +26,8 @@ class Spoken:
     model: Wired[Any]
     settings: ModelSettings
     cache_key: str | None = None  # the setting that takes a conversation's key, if there is one
-    images_in_results: bool = True
+    faults: tuple[type[Exception], ...] = ()  # of its client's own, that pydantic-ai lets through
+    rehearsal: bytes = b""  # the shortest answer on its wire, for `ProviderModel.warm`
 
 
 async def speak(connection: Connection) -> Spoken:
@@ -53,7 +55,7 @@ async def speak(connection: Connection) -> Spoken:
 
 def _base(where: Target) -> ModelSettings:
     """What every provider is asked with."""
-    settings = ModelSettings(cache=True)
+    settings = ModelSettings(cache=True, max_retries=0)  # `retry.py` tries again, and nobody else
     if where.effort:
         settings["thinking"] = cast("ThinkingLevel", where.effort)
     return settings
@@ -72,7 +74,7 @@ def _responses(connection: Connection) -> Spoken:
     settings["openai_store"] = False
     if where.summary:
         settings["openai_reasoning_summary"] = cast("Any", where.summary)
-    return Spoken(model, settings, cache_key="openai_prompt_cache_key")
+    return Spoken(model, settings, cache_key="openai_prompt_cache_key", rehearsal=rehearsal.RESPONSES)
 
 
 def _chat(connection: Connection) -> Spoken:
@@ -95,7 +97,7 @@ def _chat(connection: Connection) -> Spoken:
     kind = OpenRouterModel if where.provider == "openrouter" else OpenAIChatModel
     # Other servers than OpenAI's refuse fields of Chat Completions that they do not know.
     key = "openai_prompt_cache_key" if where.official else None
-    return Spoken(kind(where.name, provider=provider), _base(where), cache_key=key)
+    return Spoken(kind(where.name, provider=provider), _base(where), cache_key=key, rehearsal=rehearsal.CHAT)
 
 
 _OWN_PROFILES = ("openrouter", "deepseek", "together", "fireworks", "cerebras", "moonshotai", "ollama", "vllm")
@@ -113,7 +115,8 @@ def _anthropic(connection: Connection) -> Spoken:
         http_client=connection.http,
         max_retries=0,
     )
-    return Spoken(AnthropicModel(where.name, provider=AnthropicProvider(anthropic_client=client)), _base(where))
+    model = AnthropicModel(where.name, provider=AnthropicProvider(anthropic_client=client))
+    return Spoken(model, _base(where), rehearsal=rehearsal.ANTHROPIC)
 
 
 def _google(connection: Connection) -> Spoken:
@@ -135,16 +138,31 @@ def _mistral(connection: Connection) -> Spoken:
 
 
 def _bedrock(connection: Connection) -> Spoken:
+    import boto3  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+    from botocore.session import Session  # type: ignore[import-untyped]
+    from botocore.tokens import FrozenAuthToken  # type: ignore[import-untyped]
     from pydantic_ai.models.bedrock import BedrockConverseModel
     from pydantic_ai.providers.bedrock import BedrockProvider
 
     where = connection.target
-    reach: dict[str, Any] = {"base_url": where.base_url, "region_name": where.region, "profile_name": where.profile}
+    config: dict[str, Any] = {"read_timeout": 900, "connect_timeout": 10, "retries": {"total_max_attempts": 1}}
+    session = Session()
     if where.key:
-        reach["api_key"] = where.key
-    provider = BedrockProvider(**reach, aws_read_timeout=900.0, aws_connect_timeout=10.0)
-    _show_bodies(provider.client)
-    return Spoken(BedrockConverseModel(where.name, provider=provider), _base(where))
+        config["signature_version"] = "bearer"
+        session.get_auth_token = lambda **_: FrozenAuthToken(where.key)
+        session.get_credentials = lambda: None
+    try:
+        opened = boto3.Session(botocore_session=session, region_name=where.region, profile_name=where.profile)
+        client = opened.client("bedrock-runtime", config=Config(**config), endpoint_url=where.base_url)
+    except BotoCoreError as error:
+        raise wrong_key(where, str(error)) from error
+    _show_bodies(client)
+    model = BedrockConverseModel(where.name, provider=BedrockProvider(bedrock_client=client))
+    settings = _base(where)
+    settings.pop("max_retries")  # said to the client
+    return Spoken(model, settings, faults=(BotoCoreError,))
 
 
 def _show_bodies(client: Any) -> None:  # noqa: ANN401  # botocore makes its clients' types at run time

@@ -10,7 +10,7 @@ Anthropic's Messages; whatever is none of those passes unchanged.
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ _ANTHROPIC: dict[str, tuple[str, Kind]] = {
     "thinking_delta": ("thinking", "reasoning"),
     "input_json_delta": ("partial_json", "call"),
 }
+_CHAT: dict[str, Kind] = {"content": "text", "reasoning_content": "reasoning", "reasoning": "reasoning"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class MergedStream(httpx2.AsyncByteStream):
         event = _parsed(data)
         piece = piece_of(event) if isinstance(event, dict) else None
         if piece is None:
+            for kind, text in _texts(event) if isinstance(event, dict) else ():
+                self._show(kind, text)
             return self._release() + (frame + b"\n\n" if frame else b"")
         self._show(piece.kind, piece.text)
         out = b""
@@ -127,6 +130,20 @@ def _parsed(data: bytes) -> object:
         return None
 
 
+def _texts(event: dict[str, Any]) -> Iterator[tuple[Kind, str]]:
+    """What an event that says other things too says in words."""
+    kind, delta = event.get("type"), event.get("delta")
+    if isinstance(kind, str) and kind in _RESPONSES and isinstance(delta, str):
+        yield _RESPONSES[kind], delta
+    choices = event.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    said = choice.get("delta") if isinstance(choice, dict) else None
+    for name, told in _CHAT.items():
+        text = said.get(name) if isinstance(said, dict) else None
+        if isinstance(text, str) and text:
+            yield told, text
+
+
 def piece_of(event: dict[str, Any]) -> Piece | None:
     """The piece that an event consists of; None where it says anything else too."""
     kind = event.get("type")
@@ -150,9 +167,6 @@ def _of_anthropic(kind: str, event: dict[str, Any]) -> Piece | None:
     name, said = _ANTHROPIC[delta["type"]]
     text = delta.get(name)
     return Piece(said, (name, event.get("index")), ("delta", name), text) if isinstance(text, str) else None
-
-
-_CHAT: dict[str, Kind] = {"content": "text", "reasoning_content": "reasoning", "reasoning": "reasoning"}
 
 
 def _of_chat(event: dict[str, Any]) -> Piece | None:
