@@ -142,16 +142,18 @@ def test_names_that_are_not_utf_8(modelled: Any, repository: Path, e2e: Any) -> 
     assert changed == "calc.py"
 
 
-def test_submodules_and_lfs_are_named(modelled: Any, repository: Path, e2e: Any) -> None:
-    other = e2e.make_repository(modelled.folder / "other")
-    e2e.git(repository, "submodule", "--quiet", "add", str(other), "other")
-    (repository / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+def test_a_submodule_that_is_not_followed_is_named(modelled: Any, repository: Path, e2e: Any) -> None:
+    canary = modelled.folder / "canary"
+    for name, value in (("path", "other"), ("url", f"ext::sh -c 'touch {canary}'")):
+        e2e.git(repository, "config", "-f", ".gitmodules", f"submodule.other.{name}", value)
     e2e.git(repository, "add", "-A")
-    e2e.git(repository, "commit", "-qm", "A submodule and LFS")
+    e2e.git(repository, "update-index", "--add", "--cacheinfo", f"160000,{'a' * 40},other")
+    e2e.git(repository, "commit", "-qm", "A submodule")
     answer = modelled.type("run", FIX, "--repo", "repo")
     assert answer.status == 0, answer.err
-    assert "submodules: their directories are empty" in answer.err
-    assert "Git LFS: its files are pointers" in answer.err
+    assert "the submodule other is left empty" in answer.err
+    assert "is not followed; https, ssh, or relative" in answer.err
+    assert not canary.exists()
 
 
 def test_a_data_directory_that_cannot_be_used(person: Any, repository: Path) -> None:

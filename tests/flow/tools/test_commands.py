@@ -38,7 +38,7 @@ async def test_what_ends_in_time_is_one_call(bench_of: MakeBench) -> None:
 
 async def test_a_long_command_runs_on_as_a_session_and_its_end_is_told_once(bench_of: MakeBench) -> None:
     bench = await bench_of()
-    script = "echo begun; until test -e go; do sleep 0.02; done; echo ended; exit 4"
+    script = "echo begun; until test -e go; do sleep 0.02; done; echo ended; touch gone; exit 4"
     begun = await bench.call("exec_command", cmd=script, yield_time_ms=250)
     session = number(begun)
     assert "begun" in begun.text
@@ -47,7 +47,7 @@ async def test_a_long_command_runs_on_as_a_session_and_its_end_is_told_once(benc
     bench.turn += 1
     looked = await bench.call("exec_command", cmd="true")
     assert looked.writes  # what runs on may write at any time
-    await bench.shell("touch go")
+    await bench.shell("touch go; until test -e gone; do sleep 0.02; done")  # it ends while nobody looks
     ended = await bench.call("write_stdin", session_id=session)
     assert ended.text.startswith("Exit code: 4\n")
     assert "begun" not in ended.text

@@ -156,11 +156,11 @@ class Commands:
         self, context: Context, session: Session, seconds: float, tokens: int, places: tuple[str, ...]
     ) -> Result:
         """Wait for a session and tell what has come of it."""
-        session.hear = lambda text: context.work.reveal(Piece("output", text, call=context.call))
+        session.listen(lambda text: context.work.reveal(Piece("output", text, call=context.call)))
         try:
             output = await session.rest(seconds)
         finally:
-            session.hear = None
+            session.listen(None)
         if not session.running:
             self._sessions.forget(context.work.sandbox, session)
         return Result(

@@ -67,7 +67,8 @@ class Session:
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended_after: float | None = None  # seconds
     exit_code: int | None = None
-    hear: Callable[[str], None] | None = None  # who is told what it prints right now
+    _hear: Callable[[str], None] | None = None  # who is told what it prints right now
+    _unheard: Capture = field(default_factory=Capture)  # what it printed while nobody was
     _capture: Capture = field(default_factory=Capture)
     _reading: "asyncio.Task[None] | None" = None
 
@@ -79,11 +80,19 @@ class Session:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         async for piece in self.process.output():
             self._capture.add(piece)
-            if self.hear and (text := decoder.decode(piece)):
-                self.hear(text)
+            if self._hear is None:
+                self._unheard.add(piece)
+            elif text := decoder.decode(piece):
+                self._hear(text)
         with contextlib.suppress(SandboxLost):  # told to whoever looks: `exit_code` is still None
             self.exit_code = await self.process.wait()
         self.ended_after = asyncio.get_running_loop().time() - self.began
+
+    def listen(self, hear: Callable[[str], None] | None) -> None:
+        """From now on this one is told what it prints, first of all what nobody has been told yet; None: nobody."""
+        self._hear = hear
+        if hear and (missed := self._unheard.take()):
+            hear(missed.decode(errors="replace"))
 
     @property
     def running(self) -> bool:
