@@ -165,7 +165,7 @@ def branch_of(task: Task) -> str:
 TWICE = SUMS.replace("return a + a", "return 2 * a")
 
 
-@pytest.mark.parametrize("how", ["merge", "rebase"])
+@pytest.mark.parametrize("how", ["merge", pytest.param("rebase", marks=pytest.mark.long)])
 async def test_a_branch_is_brought_up_to_date_and_verified_again(tmp_path: Path, how: str) -> None:
     repository = a_repository(tmp_path / "repository")
     async with at_work(tmp_path) as platform:
@@ -204,7 +204,7 @@ RESOLVE = (
 )
 
 
-@pytest.mark.parametrize("how", ["merge", "rebase"])
+@pytest.mark.parametrize("how", ["merge", pytest.param("rebase", marks=pytest.mark.long)])
 async def test_conflicts_are_the_engines_work(tmp_path: Path, how: str) -> None:
     repository = a_repository(tmp_path / "repository")
     async with at_work(tmp_path, FIX + RESOLVE) as platform:
@@ -245,6 +245,7 @@ async def test_conflicts_that_stay_leave_what_was_delivered(tmp_path: Path) -> N
     assert git(repository, "show", f"{branch_of(task)}:sums.py") == SUMS.replace("a - b", "b + a").strip()
 
 
+@pytest.mark.long
 async def test_what_could_not_be_joined_is_tried_again(tmp_path: Path) -> None:
     repository = a_repository(tmp_path / "repository")
     more = edit("a + b", "b + a", "The other way round.")
@@ -270,6 +271,7 @@ async def test_what_could_not_be_joined_is_tried_again(tmp_path: Path) -> None:
     assert "return sum((a, b))" in git(repository, "show", f"{branch}:sums.py")
 
 
+@pytest.mark.long
 async def test_an_engine_that_cannot_resolve_conflicts_is_not_asked(tmp_path: Path) -> None:
     repository = a_repository(tmp_path / "repository")
     git(repository, "branch", "v1")
@@ -368,6 +370,7 @@ async def no_model() -> None:
     """A machine that knows of no model."""
 
 
+@pytest.mark.long
 async def test_a_revert_with_conflicts_needs_a_model(tmp_path: Path) -> None:
     repository = a_repository(tmp_path / "repository")
     async with at_work(tmp_path) as platform:
@@ -459,6 +462,7 @@ async def test_the_agents_commits_are_kept_in_the_right_names(tmp_path: Path) ->
         assert git(repository, "rev-parse", f"{branch}^") == first
 
 
+@pytest.mark.long
 async def test_commits_survive_the_worker_and_what_is_no_series_is_one_commit(tmp_path: Path) -> None:
     repository = a_repository(tmp_path / "repository")
     script = run("sed -i 's/a - b/a + b/' sums.py && git commit -qam 'Add'", "sleep 3; git log -1 --format=%s")
@@ -489,7 +493,7 @@ async def test_commits_survive_the_worker_and_what_is_no_series_is_one_commit(tm
         assert git(repository, "log", "--format=%s", f"main..{branch_of(task)}") == "All of it"
 
 
-@pytest.mark.parametrize("style", ["amend", "append"])
+@pytest.mark.parametrize("style", [pytest.param("amend", marks=pytest.mark.long), "append"])
 async def test_a_follow_up_amends_or_appends_and_tells_of_a_moved_base(tmp_path: Path, style: str) -> None:
     repository = a_repository(tmp_path / "repository")
     more = edit("return a + a", "return 2 * a", "Twice, too.")
