@@ -50,6 +50,8 @@ async def test_a_paused_task_holds_nothing_and_goes_on_where_it_was(tmp_path: Pa
             await steering.pause(platform, task.id)
         with pytest.raises(UsageError, match="not paused"):
             await steering.resume(platform, task.id)
+        with pytest.raises(UsageError, match="nothing to undo"):
+            await steering.undo_compaction(platform, task.id)
 
 
 async def test_a_paused_task_is_cancelled(tmp_path: Path) -> None:
@@ -130,6 +132,7 @@ async def test_a_paused_attempt_is_taken_back_conversation_and_files_together(tm
         assert turns == sorted(set(turns))  # numbers go on rising
 
 
+@pytest.mark.long
 async def test_an_ended_attempt_is_taken_back_to_its_beginning(tmp_path: Path) -> None:
     async with at_work(tmp_path, patched(FIX) + FINISH) as (platform, task, server):
         task = await finished(platform, task)
