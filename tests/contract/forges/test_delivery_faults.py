@@ -77,8 +77,9 @@ async def test_any_answer_at_any_step_leaves_one_branch_and_one_pull_request(pla
     place = await place_at("github")
     count = await requests_of(place)
     assert count > 8
-    for number in range(count):
-        await struck(place, number, list(ANSWERS)[number % len(ANSWERS)])
+    # Every second one here; every answer at every one of them on every forge is the next test's.
+    for number in range(0, count, 2):
+        await struck(place, number, list(ANSWERS)[number // 2 % len(ANSWERS)])
 
 
 @pytest.mark.long
@@ -139,7 +140,8 @@ async def test_killed_between_any_two_calls_there_is_one_branch_and_one_pull_req
     assert strike > len(calls) > 15
 
 
-async def test_two_deliveries_at_once_make_one(hosted: Place) -> None:
+async def test_two_deliveries_at_once_make_one(place_at: Callable[[str], Any]) -> None:
+    hosted = await place_at("github")
     await asyncio.gather(*(delivered(hosted) for _ in range(3)), return_exceptions=True)
     await delivered(hosted)
     assert hosted.branches() == [BRANCH]
