@@ -19,7 +19,18 @@ from pullwright.domain.transcript import (
     Verified,
 )
 
-_OF_ATTEMPT = (Moved, ModelSaid, Compacted, Forked, TurnEnded, ChangeTaken, Verified, Delivered)
+_OF_ATTEMPT = (
+    Moved,
+    Started,
+    Integrated,
+    ModelSaid,
+    Compacted,
+    Forked,
+    TurnEnded,
+    ChangeTaken,
+    Verified,
+    Delivered,
+)
 
 
 def concerns_attempt(event: Event) -> bool:
