@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import os
 import platform as machine
-import resource
 import shutil
 import statistics
 import subprocess
@@ -20,11 +19,12 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+
+from job import RIGHT, WRONG, Cost, example_repository, plain_pytest, scripted_model, tree_cpu
 
 from pullwright.domain.task import State, Task
 from pullwright.domain.transcript import ChangeTaken, Delivered, Event, Moved, Verified
@@ -35,53 +35,6 @@ from pullwright.flow.worker import work
 from pullwright.settings import Settings
 from pullwright.store.record import Record
 from pullwright.wiring import build
-
-EXAMPLE = Path(__file__).parents[1] / "examples" / "freetime"
-WRONG, RIGHT = "self.start <= other.end and", "self.start < other.end and"
-
-SCENARIO = f"""
-model = "scripted"
-
-[[step]]
-[[step.call]]
-tool = "exec_command"
-arguments = {{ cmd = "ls -R freetime tests" }}
-
-[[step]]
-[[step.call]]
-tool = "exec_command"
-arguments = {{ cmd = "python -m pytest -q" }}
-
-[[step]]
-[[step.call]]
-tool = "apply_patch"
-arguments.patch = '''
-*** Begin Patch
-*** Update File: freetime/interval.py
-@@
--        return {WRONG} other.start < self.end
-+        return {RIGHT} other.start < self.end
-*** End Patch
-'''
-
-[[step]]
-[[step.call]]
-tool = "exec_command"
-arguments = {{ cmd = "python -m pytest -q" }}
-
-[[step]]
-[[step.call]]
-tool = "finish"
-arguments = {{ summary = "Meetings that only touch do not overlap." }}
-"""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Seconds on the clock and of the processor."""
-
-    wall: float
-    cpu: float
 
 
 @dataclass
@@ -102,32 +55,6 @@ class Stopwatch:
         wall, cpu = time.monotonic(), tree_cpu(self.leave_out)
         self.phases[phase].append(Cost(wall - self._wall, cpu - self._cpu))
         self._wall, self._cpu = wall, cpu
-
-
-def tree_cpu(leave_out: frozenset[int]) -> float:
-    """Processor seconds of this process, of its living descendants and of those that were waited for (proc(5))."""
-    parents: dict[int, int] = {}
-    ticks: dict[int, int] = {}
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        parents[int(entry.name)] = int(fields[1])
-        ticks[int(entry.name)] = sum(int(value) for value in fields[11:15])
-
-    def below(pid: int) -> bool:
-        while pid > 1 and pid not in leave_out:
-            if pid == os.getpid():
-                return True
-            pid = parents.get(pid, 0)
-        return False
-
-    living = sum(ticks[pid] for pid in ticks if pid != os.getpid() and below(pid))
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return living / os.sysconf("SC_CLK_TCK") + sum(each.ru_utime + each.ru_stime for each in usage)
 
 
 class WatchedRecord:
@@ -212,10 +139,7 @@ def bare_commands(repository: Path, scratch: Path) -> dict[str, Callable[[], Non
     """What a person would type for the same phase, without any of the promises."""
     tree, bare = scratch / "bare-tree", scratch / "bare.git"
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-
-    # The environment in a sandbox holds pytest alone; the plugins that are installed here would not be fair.
-    plain = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    pytest, plain = plain_pytest()
 
     def call(*argv: str | Path, cwd: Path = scratch, status: tuple[int, ...] = (0,)) -> None:
         done = subprocess.run(argv, cwd=cwd, env=plain, capture_output=True, check=False)
@@ -304,31 +228,6 @@ def table(ours: dict[str, list[Cost]], bare: dict[str, list[Cost]]) -> Iterator[
         return Cost(sum(cost.wall for cost in costs), sum(cost.cpu for cost in costs))
 
     yield row("**all**", total(all_ours), total(all_bare))
-
-
-@contextmanager
-def example_repository(scratch: Path) -> Iterator[Path]:
-    """The example as a git repository of its own."""
-    repository = scratch / "freetime"
-    shutil.copytree(EXAMPLE, repository, ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache"))
-    git = ["git", "-C", str(repository), "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-    for command in (["init", "--quiet", "-b", "main"], ["add", "--all"], ["commit", "--quiet", "-m", "A bug"]):
-        subprocess.run([*git, *command], check=True)
-    yield repository
-
-
-@contextmanager
-def scripted_model(scratch: Path) -> Iterator[tuple[str, int]]:
-    """The scripted model server's address and process id."""
-    scenario = scratch / "scenario.toml"
-    scenario.write_text(SCENARIO)
-    argv = [sys.executable, "-m", "pullwright.testing.model_server", str(scenario)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            yield server.stdout.readline().strip(), server.pid
-        finally:
-            server.terminate()
 
 
 async def run(engine: str, rounds: int) -> None:
