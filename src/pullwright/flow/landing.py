@@ -1,6 +1,6 @@
 """Which changes to a repository get into each other's way, and in which order they are best merged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pullwright.domain.errors import RepositoryError, UsageError
 from pullwright.domain.landing import Candidate, Clash, landing_order, to_land_first
@@ -9,11 +9,26 @@ from pullwright.domain.transcript import ConflictsFound, Rival
 from pullwright.flow.ground import branch_of, ground_of
 from pullwright.flow.platform import Platform
 from pullwright.flow.shift import Shift
-from pullwright.repos.bare import SOURCE
 from pullwright.repos.conflicts import Pairs, conflicts_between
 from pullwright.repos.mirror import Store
 
 MOST_TASKS = 2_000  # the newest, that are looked through for open changes
+
+
+@dataclass
+class Tips:
+    """Where a repository's branches stood at one moment."""
+
+    store: Store
+    branches: dict[str, str]
+    _named: dict[str | None, str | None] = field(default_factory=dict)
+
+    async def of(self, base: str | None) -> str | None:
+        """The tip of the branch that a person's base names, if it names one."""
+        if base not in self._named:
+            branch = await self.store.branch_of(base)
+            self._named[base] = self.branches.get(branch) if branch else None
+        return self._named[base]
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,13 @@ class Landing:
 async def landing(platform: Platform, repository: RepositoryRef) -> Landing:
     """Look at every open pull request of ours and every running attempt of a repository."""
     store = await platform.repositories.fetch(repository)
-    pairs = Pairs.of(store)
+    # In turn: whoever looks next finds remembered what this look came to.
+    async with store.holding("landing"):
+        return await _look(platform, repository, store)
+
+
+async def _look(platform: Platform, repository: RepositoryRef, store: Store) -> Landing:
+    pairs, tips = Pairs.of(store), Tips(store, await store.tips())
     heads: dict[str, tuple[str, str]] = {}
     found: dict[str, tuple[Task, Attempt, bool]] = {}
     with_base: dict[str, tuple[str, ...]] = {}
@@ -51,11 +72,11 @@ async def landing(platform: Platform, repository: RepositoryRef) -> Landing:
         if task.request.repository.key != repository.key or task.request.mode is not Mode.CODE:
             continue
         for attempt in task.attempts:
-            stands = await _stands(platform, store, task, attempt)
+            stands = await _stands(platform, tips, task, attempt)
             if stands is None:
                 continue
             base, commit, ready = stands
-            adds, conflicts = await _with_base(store, pairs, task, commit)
+            adds, conflicts = await _with_base(tips, pairs, task, commit)
             if not adds:
                 continue
             name = task.id if task.id not in heads else attempt.id
@@ -63,7 +84,7 @@ async def landing(platform: Platform, repository: RepositoryRef) -> Landing:
             found[name] = (task, attempt, ready)
             if conflicts:
                 with_base[name] = conflicts
-    changes, clashing = await conflicts_between(store, pairs, heads)
+    touched, clashing = await conflicts_between(pairs, heads)
     await pairs.remember()
     candidates = [
         Candidate(
@@ -72,7 +93,7 @@ async def landing(platform: Platform, repository: RepositoryRef) -> Landing:
             branch=branch_of(task),
             base=heads[name][0],
             commit=heads[name][1],
-            lines=changes[name].insertions + changes[name].deletions,
+            lines=touched[name].lines,
             ready=ready,
             created=task.created,
         )
@@ -104,13 +125,13 @@ async def look_for_conflicts(shift: Shift, task_id: str) -> None:
         await record.append(task_id, found)
 
 
-async def _stands(platform: Platform, store: Store, task: Task, attempt: Attempt) -> tuple[str, str, bool] | None:
+async def _stands(platform: Platform, tips: Tips, task: Task, attempt: Attempt) -> tuple[str, str, bool] | None:
     """Base, commit and readiness of what an attempt offers: its delivered head, or what it has at present."""
     if task.state.final:
         pull = task.pull_request
         if pull is None or attempt.id != task.chosen or attempt.head is None:
             return None
-        if await store.commit_at(f"{SOURCE}/heads/{pull.branch}") is None:
+        if pull.branch not in tips.branches:
             return None  # the branch is gone: merged and tidied up, or closed
         commit, ready = attempt.head, not pull.draft
     elif task.chosen == attempt.id and attempt.head:
@@ -126,8 +147,7 @@ async def _stands(platform: Platform, store: Store, task: Task, attempt: Attempt
     return ground_of(events, task.request).base, commit, ready
 
 
-async def _with_base(store: Store, pairs: Pairs, task: Task, commit: str) -> tuple[bool, tuple[str, ...]]:
+async def _with_base(tips: Tips, pairs: Pairs, task: Task, commit: str) -> tuple[bool, tuple[str, ...]]:
     """Whether the change is still to be merged into its base branch, and where it conflicts with it."""
-    branch = await store.branch_of(task.request.base)
-    tip = await store.commit_at(f"{SOURCE}/heads/{branch}") if branch else None
+    tip = await tips.of(task.request.base)
     return await pairs.into(tip, commit) if tip else (True, ())

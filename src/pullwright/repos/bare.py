@@ -112,6 +112,12 @@ class BareStore:
         out = await self.run("for-each-ref", "--sort=-committerdate", "--format=%(refname)", f"{SOURCE}/heads/")
         return [line.removeprefix(f"{SOURCE}/heads/") for line in out.decode("utf-8", "replace").splitlines()]
 
+    async def tips(self) -> dict[str, str]:
+        """The source's branches as they were fetched, each with its commit; one look for all."""
+        listed = await self.run("for-each-ref", "--format=%(objectname) %(refname)", f"{SOURCE}/heads/")
+        lines = [line.split(" ", 1) for line in listed.decode("utf-8", "surrogateescape").splitlines()]
+        return {name.removeprefix(f"{SOURCE}/heads/"): commit for commit, name in lines}
+
     async def branch_of(self, rev: str | None) -> str | None:
         """The branch that a person's base names, if it names one; for None, the one that the source's HEAD is on."""
         if rev is None or rev in ("HEAD", "@"):

@@ -1,4 +1,7 @@
-"""Which of several commits get into each other's way, by git's own merge of each pair; remembered by pair."""
+"""Which of several commits get into each other's way, by git's own merge of each pair.
+
+Commits never change, so what a pair came to, and what a commit touches, is remembered beside the store.
+"""
 
 import asyncio
 import itertools
@@ -7,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pullwright.domain.change import Change
 from pullwright.domain.errors import RepositoryError
 from pullwright.repos import disk
 from pullwright.repos.bare import BareStore
@@ -17,6 +19,14 @@ from pullwright.repos.merge import merge
 REMEMBERED = 20_000  # pairs
 MOST_PAIRS = 5_000  # that are merged in one look; whoever has more open gets the first of them
 AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a change touches."""
+
+    paths: tuple[str, ...]
+    lines: int  # added and taken out
 
 
 @dataclass
@@ -40,6 +50,16 @@ class Pairs:
         """The paths in which two commits conflict."""
         first, second = sorted((one, other))
         return tuple(await self._merged(first, second, adds=False))
+
+    async def footprint(self, base: str, commit: str) -> Footprint:
+        """What a commit changes from its base."""
+        key = f"{base}..{commit}"
+        if key not in self._known:
+            change = await change_between(self.store, base, commit)
+            lines = str(change.insertions + change.deletions)
+            self._known[key] = self._new[key] = [lines, *(file.path for file in change.files)]
+        lines, *paths = self._known[key]
+        return Footprint(tuple(paths), int(lines))
 
     async def into(self, tip: str, head: str) -> tuple[bool, tuple[str, ...]]:
         """Whether merging `head` into `tip` would add anything, and the paths in conflict."""
@@ -75,15 +95,18 @@ class Pairs:
 
 
 async def conflicts_between(
-    store: BareStore, pairs: Pairs, heads: Mapping[str, tuple[str, str]]
-) -> tuple[dict[str, Change], dict[tuple[str, str], tuple[str, ...]]]:
-    """The change of each head, given as base and commit, and the paths in which two of them conflict.
+    pairs: Pairs, heads: Mapping[str, tuple[str, str]]
+) -> tuple[dict[str, Footprint], dict[tuple[str, str], tuple[str, ...]]]:
+    """What each head touches, given as base and commit, and the paths in which two of them conflict.
 
     Only pairs that touch the same paths are merged: others cannot conflict in what they say.
     """
-    changes = {name: await change_between(store, base, commit) for name, (base, commit) in heads.items()}
-    touched = {name: [file.path for file in change.files] for name, change in changes.items()}
-    near = [(a, b) for a, b in itertools.combinations(heads, 2) if _overlap(touched[a], touched[b])][:MOST_PAIRS]
+    touched = {name: await pairs.footprint(base, commit) for name, (base, commit) in heads.items()}
+    near = [
+        (one, other)
+        for one, other in itertools.combinations(heads, 2)
+        if _overlap(touched[one].paths, touched[other].paths)
+    ][:MOST_PAIRS]
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def look(one: str, other: str) -> tuple[str, ...]:
@@ -91,7 +114,7 @@ async def conflicts_between(
             return await pairs.conflicts(heads[one][1], heads[other][1])
 
     found = await asyncio.gather(*(look(one, other) for one, other in near))
-    return changes, {pair: paths for pair, paths in zip(near, found, strict=True) if paths}
+    return touched, {pair: paths for pair, paths in zip(near, found, strict=True) if paths}
 
 
 def _overlap(one: Sequence[str], other: Sequence[str]) -> bool:
