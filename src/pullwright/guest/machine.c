@@ -348,7 +348,8 @@ static void set_limit(const char *text) {
 
 static void become(const struct order *order, const struct request *request, int in, int out, int err) {
     sigset_t none;
-    signal(SIGCHLD, SIG_DFL);
+    /* Whoever started the platform may have had signals ignored (nohup, a shell's `&`); that is not the command's. */
+    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -110,6 +111,18 @@ async def test_a_flood_of_output_is_bounded_and_counted(start: Start, shell: She
     assert len(result.stdout) == 10_000
     assert len(result.stderr) == 5000
     assert result.dropped == 30_000_000 + len(b"first\nlast\n") - 10_000
+
+
+async def test_signals_that_the_platform_ignores_are_not_ignored_inside(start: Start, shell: Shell) -> None:
+    ignored = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)  # as under nohup, or behind a shell's `&`
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    try:
+        sandbox = await start()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    result = await shell(sandbox, "grep SigIgn /proc/self/status")
+    assert result.stdout.split() == [b"SigIgn:", b"0" * 16]
 
 
 async def test_signals_show_as_128_and_their_number(start: Start, shell: Shell) -> None:
