@@ -170,8 +170,8 @@ def backport(
 def conflicts(*, repo: str = ".", json: bool = False) -> int:
     """Show which open changes of a repository conflict, and the order to merge them in.
 
-    Looked at are the pull requests that tasks have delivered and that are not merged yet, and what running attempts
-    have so far. Exit status 3 where there are conflicts.
+    Looked at are the pull requests that tasks have delivered and that are not merged yet, what running attempts have so
+    far, and on a forge the newest open pull requests of others. Exit status 3 where there are conflicts.
 
     Args:
         repo: The repository: a path on disk or a URL.
@@ -194,10 +194,11 @@ def conflicts(*, repo: str = ".", json: bool = False) -> int:
                     "order": [candidate.model_dump(mode="json") for candidate in found.order],
                     "conflicts": [clash.model_dump(mode="json") for clash in found.clashes],
                     "with_base": found.with_base,
+                    "untold": found.untold,
                 }
             )
         else:
-            answer(landing_lines(found.order, found.clashes, found.with_base))
+            answer(landing_lines(found.order, found.clashes, found.with_base, found.untold))
         return 3 if found.clashes or found.with_base else 0
 
     return with_platform(perform)

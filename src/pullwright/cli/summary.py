@@ -197,17 +197,19 @@ def task_lines(task: Task, refused: Mapping[str, Sequence[EgressDecided]] | None
 
 
 def landing_lines(
-    order: Sequence[Candidate], clashes: Sequence[Clash], with_base: Mapping[str, Sequence[str]]
+    order: Sequence[Candidate], clashes: Sequence[Clash], with_base: Mapping[str, Sequence[str]], untold: str = ""
 ) -> list[Line]:
     """The order to merge in, with who conflicts with whom below each."""
+    lines = [Line(shown(untold), "warning")] if untold else []
     if not order:
-        return [Line("no change is open")]
+        return [*lines, Line("no change is open")]
     labels = {candidate.task: candidate.label for candidate in order}
-    lines = []
     for place, one in enumerate(order, 1):
         state = "" if one.ready else ", not ready"
         text = f"{place:>3}. {shown(one.label)}  {shown(one.branch)}  {count(one.lines, 'line')}{state}"
         lines.append(Line(text, "head"))
+        if one.url:
+            lines.append(Line(f"     {first_line(one.title)}  {first_line(one.url, 200)}", "dim"))
         if one.task in with_base:
             lines.append(Line(f"     conflicts with its base branch in {names(tuple(with_base[one.task]))}", "warning"))
         lines += [

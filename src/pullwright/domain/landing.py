@@ -11,14 +11,16 @@ from pullwright.domain.value import Value
 class Candidate(Value):
     """A change that could be merged: a pull request, or what a running attempt has so far."""
 
-    task: str
-    label: str = Field(description="What a person calls it: #12, or the task where there is no pull request yet.")
+    task: str = Field(description="Of a pull request of somebody else's, which no task made: # and its number.")
+    label: str = Field(description="What a person calls it: #12, #13 by ada, or the task without a pull request yet.")
     branch: str
     commit: str
     base: str = Field(description="The commit that it is a difference from.")
     lines: int = Field(ge=0, description="Lines added and removed.")
     ready: bool = Field(description="Whether it could be merged now: delivered, and no draft.")
     created: datetime
+    title: str = Field("", description="Of somebody else's, in their own words.")
+    url: str = Field("", description="Of somebody else's.")
 
 
 class Clash(Value):

@@ -12,6 +12,7 @@
 - `leftovers.py`: what a checkpoint's tree cannot hold.
 - `checkouts.py`: checkouts of commits as stacks of layers, each from the nearest one.
 - `integration.py`: a turn that git takes by itself: updates, a person's commits, reverts, backports.
+- `others.py`: other people's open pull requests, their heads fetched.
 - `landing.py`: which open changes conflict, and the order to merge them in.
 - `operations.py`: where people ask for those.
 - `workspace.py`: machines at a commit: a fresh one, an attempt's own, its checkpoints.

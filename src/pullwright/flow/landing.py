@@ -1,11 +1,14 @@
 """Which changes to a repository get into each other's way, and in which order they are best merged."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pullwright.domain.errors import RepositoryError, UsageError
 from pullwright.domain.landing import Candidate, Clash, landing_order, to_land_first
 from pullwright.domain.task import Attempt, Mode, RepositoryRef, State, Task
 from pullwright.domain.transcript import ConflictsFound, Rival
+from pullwright.flow import others
 from pullwright.flow.ground import branch_of, ground_of
 from pullwright.flow.platform import Platform
 from pullwright.flow.shift import Shift
@@ -13,6 +16,7 @@ from pullwright.repos.conflicts import Pairs, conflicts_between
 from pullwright.repos.mirror import Store
 
 MOST_TASKS = 2_000  # the newest, that are looked through for open changes
+COMPARING_SECONDS = 60.0  # with other people's pull requests
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Landing:
     order: tuple[Candidate, ...]
     clashes: tuple[Clash, ...]
     with_base: dict[str, tuple[str, ...]]  # by task: the paths that conflict with its base branch as it is now
+    untold: str = ""  # why other people's pull requests are not all among it
 
     def of(self, task: str) -> ConflictsFound:
         """What it means for one task."""
@@ -56,21 +61,42 @@ class Landing:
 
 
 async def landing(platform: Platform, repository: RepositoryRef) -> Landing:
-    """Look at every open pull request of ours and every running attempt of a repository."""
+    """Look at every open pull request of a repository, and every running attempt."""
     store = await platform.repositories.fetch(repository)
+    listed = await others.listed(platform, repository)
     # In turn: whoever looks next finds remembered what this look came to.
     async with store.holding("landing"):
-        return await _look(platform, repository, store)
+        pairs, tips = Pairs.of(store), Tips(store, await store.tips())
+        ours = await _ours(platform, repository, pairs, tips)
+        try:
+            return await _with_others(pairs, tips, ours, listed)
+        finally:
+            await pairs.remember()
 
 
-async def _look(platform: Platform, repository: RepositoryRef, store: Store) -> Landing:
-    pairs, tips = Pairs.of(store), Tips(store, await store.tips())
-    heads: dict[str, tuple[str, str]] = {}
-    found: dict[str, tuple[Task, Attempt, bool]] = {}
-    with_base: dict[str, tuple[str, ...]] = {}
+@dataclass
+class _Ours:
+    """What is open and made by tasks of ours, by name: the task, or an attempt of it beside others."""
+
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    with_base: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    delivered: set[int] = field(default_factory=set)  # the numbers of all pull requests that were ever ours
+
+    def branches(self) -> set[str]:
+        """Where they are, or will be, on the forge."""
+        taken = [task.request.taken_up for task in self.tasks.values()]
+        onto = {known.branch for known in taken if known and known.onto}
+        return onto | {one.branch for one in self.candidates.values()}
+
+
+async def _ours(platform: Platform, repository: RepositoryRef, pairs: Pairs, tips: Tips) -> _Ours:
+    ours = _Ours()
     for task in await platform.record.tasks(MOST_TASKS):
         if task.request.repository.key != repository.key or task.request.mode is not Mode.CODE:
             continue
+        if task.pull_request:
+            ours.delivered.add(task.pull_request.number)
         for attempt in task.attempts:
             stands = await _stands(platform, tips, task, attempt)
             if stands is None:
@@ -79,32 +105,62 @@ async def _look(platform: Platform, repository: RepositoryRef, store: Store) -> 
             adds, conflicts = await _with_base(tips, pairs, task, commit)
             if not adds:
                 continue
-            name = task.id if task.id not in heads else attempt.id
-            heads[name] = (base, commit)
-            found[name] = (task, attempt, ready)
+            name = task.id if task.id not in ours.candidates else attempt.id
+            ours.tasks[name] = task
+            ours.candidates[name] = Candidate(
+                task=name,
+                label=f"#{task.pull_request.number}" if task.pull_request else name,
+                branch=branch_of(task),
+                base=base,
+                commit=commit,
+                lines=(await pairs.footprint(base, commit)).lines,
+                ready=ready,
+                created=task.created,
+            )
             if conflicts:
-                with_base[name] = conflicts
-    touched, clashing = await conflicts_between(pairs, heads)
-    await pairs.remember()
-    candidates = [
-        Candidate(
-            task=name,
-            label=f"#{task.pull_request.number}" if task.pull_request else name,
-            branch=branch_of(task),
-            base=heads[name][0],
-            commit=heads[name][1],
-            lines=touched[name].lines,
-            ready=ready,
-            created=task.created,
-        )
-        for name, (task, _, ready) in found.items()
-    ]
-    clashes = tuple(
-        Clash(one=one, other=other, paths=paths)
-        for (one, other), paths in clashing.items()
-        if found[one][0].id != found[other][0].id  # attempts of one task: only one of them is merged
-    )
-    return Landing(landing_order(candidates, clashes), clashes, with_base)
+                ours.with_base[name] = conflicts
+    return ours
+
+
+async def _with_others(pairs: Pairs, tips: Tips, ours: _Ours, listed: others.Listed) -> Landing:
+    """Ours compared with each other, then with what others have open as far as that goes in time."""
+    clashes = await _clashes(pairs, tips, ours, {})
+    commits = {one.commit for one in ours.candidates.values()}
+    untold = listed.untold
+    try:
+        async with asyncio.timeout(COMPARING_SECONDS):
+            theirs = listed.besides(ours.delivered, ours.branches(), commits)
+            found, with_base = await others.candidates(pairs, tips.branches, theirs)
+            bases = {f"#{one.pull_request.number}": one.base for one in theirs}
+            together = await _clashes(pairs, tips, ours, found, bases)
+    except (TimeoutError, RepositoryError) as error:
+        untold = untold or others.untold(str(error) or "there was not enough time; the next look goes on from here")
+        return Landing(landing_order(ours.candidates.values(), clashes), clashes, ours.with_base, untold)
+    everything = [*ours.candidates.values(), *found.values()]
+    return Landing(landing_order(everything, together), together, ours.with_base | with_base, untold)
+
+
+async def _clashes(
+    pairs: Pairs, tips: Tips, ours: _Ours, theirs: Mapping[str, Candidate], bases: Mapping[str, str] | None = None
+) -> tuple[Clash, ...]:
+    """Who gets into whose way. Somebody else's is only in the way of what goes to the same branch."""
+    everything = {**ours.candidates, **theirs}
+    _, clashing = await conflicts_between(pairs, {name: (one.base, one.commit) for name, one in everything.items()})
+    goes_to = dict(bases or {})
+    for name, task in ours.tasks.items() if theirs else ():
+        # What was taken up from a person's pull request ends where that one does.
+        branch = None if task.request.taken_up else await tips.store.branch_of(task.request.base)
+        if branch:
+            goes_to[name] = branch
+    found = []
+    for (one, other), paths in clashing.items():
+        if one in ours.tasks and other in ours.tasks:
+            apart = ours.tasks[one].id != ours.tasks[other].id  # attempts of one task: only one of them is merged
+        else:
+            apart = one not in goes_to or other not in goes_to or goes_to[one] == goes_to[other]
+        if apart:
+            found.append(Clash(one=one, other=other, paths=paths))
+    return tuple(found)
 
 
 async def look_for_conflicts(shift: Shift, task_id: str) -> None:
@@ -115,10 +171,13 @@ async def look_for_conflicts(shift: Shift, task_id: str) -> None:
     record = shift.platform.record
     task = await record.task(task_id)
     try:
-        found = (await landing(shift.platform, task.request.repository)).of(task_id)
+        looked = await landing(shift.platform, task.request.repository)
     except (RepositoryError, UsageError) as error:
         await shift.notice(task_id, f"whether it conflicts with other changes could not be told: {error}")
         return
+    found = looked.of(task_id)
+    if looked.untold:
+        await shift.notice_once(task_id, looked.untold)
     told = [recorded.event for recorded in await record.events(task_id) if isinstance(recorded.event, ConflictsFound)]
     said = told[-1] if told else ConflictsFound()
     if (said.base, said.rivals) != (found.base, found.rivals):

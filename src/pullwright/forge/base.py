@@ -1,6 +1,7 @@
 """The port to where pull requests live. A verb that is called again with the same arguments changes nothing."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -42,6 +43,7 @@ class Standing:
     author: str = ""
     own_repository: bool = True  # whether its branch is in the repository itself, not in a fork
     head_ref: str = ""  # what to fetch for its head, also from a fork
+    created: datetime | None = None
 
 
 class Forge(Protocol):
@@ -75,6 +77,10 @@ class Forge(Protocol):
         """A pull request by its number."""
         ...
 
+    async def listed(self) -> list[Standing]:
+        """The open pull requests, anybody's, of this repository: the newest `MOST_LISTED`, newest first."""
+        ...
+
     async def open(self, proposal: Proposal) -> PullRequest:
         """Open the pull request, which must not be there yet."""
         ...
@@ -103,6 +109,8 @@ class Forge(Protocol):
         """Whether the repository can be written to with what we have, in a sentence. Raises as every verb."""
         ...
 
+
+MOST_LISTED = 50
 
 OURS = "<!-- pullwright:"
 """How every comment of ours begins."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pullwright.domain.errors import ForgeRefused
 from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import PullRequest
-from pullwright.forge.base import OURS, Proposal, Standing, brief
+from pullwright.forge.base import MOST_LISTED, OURS, Proposal, Standing, brief
 from pullwright.forge.remote import OnRemote
 from pullwright.forge.rest import Rest
 
@@ -40,6 +40,12 @@ class GiteaForge(OnRemote):
         """A pull request by its number."""
         rest, path = await self._rest()
         return self._standing(await rest.call("GET", f"{path}/pulls/{number}"))
+
+    async def listed(self) -> list[Standing]:
+        """The open pull requests, newest first."""
+        rest, path = await self._rest()
+        params: dict[str, str | int] = {"state": "open", "sort": "newest", "limit": MOST_LISTED}
+        return [self._standing(item) for item in await rest.call("GET", f"{path}/pulls", params=params)]
 
     async def open(self, proposal: Proposal) -> PullRequest:
         """Open the pull request."""
@@ -129,6 +135,7 @@ class GiteaForge(OnRemote):
             author=_login(item),
             own_repository=where.lower() == self.repository.lower(),
             head_ref=f"refs/pull/{item['number']}/head",
+            created=datetime.fromisoformat(item["created_at"]) if item.get("created_at") else None,
         )
 
     def _ours(self, item: Json, proposal: Proposal) -> PullRequest:

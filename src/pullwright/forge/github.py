@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pullwright.domain.errors import ForgeRefused
 from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import PullRequest
-from pullwright.forge.base import OURS, Proposal, Standing, brief
+from pullwright.forge.base import MOST_LISTED, OURS, Proposal, Standing, brief
 from pullwright.forge.remote import OnRemote
 from pullwright.forge.rest import Rest
 
@@ -48,6 +48,17 @@ class GitHubForge(OnRemote):
         """A pull request by its number."""
         rest, path = await self._rest()
         return self._standing(await rest.call("GET", f"{path}/pulls/{number}"))
+
+    async def listed(self) -> list[Standing]:
+        """The open pull requests, newest first."""
+        rest, path = await self._rest()
+        params: dict[str, str | int] = {
+            "state": "open",
+            "sort": "created",
+            "direction": "desc",
+            "per_page": MOST_LISTED,
+        }
+        return [self._standing(item) for item in await rest.call("GET", f"{path}/pulls", params=params)]
 
     async def open(self, proposal: Proposal) -> PullRequest:
         """Open the pull request; where drafts cannot be had, its title says that it is one."""
@@ -154,6 +165,7 @@ class GitHubForge(OnRemote):
             author=_login(item),
             own_repository=where.lower() == self.repository.lower(),
             head_ref=f"refs/pull/{item['number']}/head",
+            created=datetime.fromisoformat(item["created_at"]) if item.get("created_at") else None,
         )
 
 

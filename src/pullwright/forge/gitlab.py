@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pullwright.domain.errors import ForgeRefused
 from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import PullRequest
-from pullwright.forge.base import OURS, Proposal, Standing, brief
+from pullwright.forge.base import MOST_LISTED, OURS, Proposal, Standing, brief
 from pullwright.forge.remote import OnRemote
 from pullwright.forge.rest import Rest
 
@@ -41,6 +41,17 @@ class GitLabForge(OnRemote):
         """A merge request by its number within the project."""
         rest, path = await self._rest()
         return self._standing(await rest.call("GET", f"{path}/merge_requests/{number}"))
+
+    async def listed(self) -> list[Standing]:
+        """The open merge requests, newest first."""
+        rest, path = await self._rest()
+        params: dict[str, str | int] = {
+            "state": "opened",
+            "order_by": "created_at",
+            "sort": "desc",
+            "per_page": MOST_LISTED,
+        }
+        return [self._standing(item) for item in await rest.call("GET", f"{path}/merge_requests", params=params)]
 
     async def open(self, proposal: Proposal) -> PullRequest:
         """Open the merge request."""
@@ -121,6 +132,7 @@ class GitLabForge(OnRemote):
             author=item["author"]["username"],
             own_repository=item["source_project_id"] == item["target_project_id"],
             head_ref=f"refs/merge-requests/{item['iid']}/head",
+            created=datetime.fromisoformat(item["created_at"]) if item.get("created_at") else None,
         )
 
     def _ours(self, item: Json, proposal: Proposal) -> PullRequest:

@@ -10,7 +10,7 @@ from typing import Protocol
 from pullwright.domain.errors import BranchTaken, ForgeError, ForgeRefused, RepositoryError
 from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import PullRequest, RepositoryRef
-from pullwright.forge.base import Proposal, Standing
+from pullwright.forge.base import MOST_LISTED, Proposal, Standing
 from pullwright.repos import git
 from pullwright.repos.mirror import Repositories, Store
 
@@ -41,6 +41,10 @@ class PullRequests(Protocol):
 
     async def local_pull_request_by_number(self, repository_key: str, number: int) -> tuple[PullRequest, str] | None:
         """A pull request by its number, and whether it is `open` or `closed`."""
+        ...
+
+    async def open_local_pull_requests(self, repository_key: str, most: int) -> list[tuple[PullRequest, str]]:
+        """Those that are `open`, the newest first, each with its title."""
         ...
 
     async def close_local_pull_request(self, repository_key: str, number: int) -> None:
@@ -117,6 +121,11 @@ class LocalForge:
             raise ForgeRefused(f"{self.repository.location} has no pull request {number} of Pullwright's.")
         known, state = found
         return Standing(known, state="closed" if state == "closed" else "open", base="", head_ref=known.branch)
+
+    async def listed(self) -> list[Standing]:
+        """Those that are recorded as open."""
+        known = await self.record.open_local_pull_requests(self.repository.key, MOST_LISTED)
+        return [Standing(one, state="open", base="", title=title, head_ref=one.branch) for one, title in known]
 
     async def open(self, proposal: Proposal) -> PullRequest:
         """Record it."""

@@ -27,6 +27,10 @@ class PlainForge(OnRemote):
         """There is nothing to look at."""
         raise self._none(number)
 
+    async def listed(self) -> list[Standing]:
+        """There are none."""
+        return []
+
     async def open(self, proposal: Proposal) -> PullRequest:
         """The branch itself."""
         url = f"{self.remote.url}#{proposal.branch}"

@@ -2,9 +2,9 @@
 
 Its own refs all lie under `refs/pullwright/`: `source/heads/*`, `source/tags/*` and `source/HEAD` are the source's,
 `head` is a symbolic ref to the branch that the source's HEAD is on, `pinned/*` commits of the source's that were asked
-for by name, `attempts/*` are checkpoints, `results/*` changes,
-`taken/*` working trees that were taken along. Nothing is ever checked out here, and git never runs anywhere else but
-here and, as its owner, in a person's repository.
+for by name, `others/*` heads of other people's pull requests by number, `attempts/*` are checkpoints, `results/*`
+changes, `taken/*` working trees that were taken along. Nothing is ever checked out here, and git never runs anywhere
+else but here and, as its owner, in a person's repository.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from pullwright.repos.names import path_bytes, path_text
 SOURCE = "refs/pullwright/source"
 HEAD_BRANCH = "refs/pullwright/head"
 PINNED = "refs/pullwright/pinned"
+OTHERS = "refs/pullwright/others"
 AUTHOR = "Pullwright <pullwright@localhost>"
 READ_LIMIT = 16 * 1024 * 1024
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pullwright.domain.errors import RepositoryError
 from pullwright.domain.task import RepositoryRef
 from pullwright.domain.value import now
 from pullwright.repos import address, disk, git, partial, standing
-from pullwright.repos.bare import HEAD_BRANCH, PINNED, SOURCE, BareStore, TreeEntry
+from pullwright.repos.bare import HEAD_BRANCH, OTHERS, PINNED, SOURCE, BareStore, TreeEntry
 from pullwright.repos.credentials import Tokens
 from pullwright.repos.source import MOST_BYTES, PARTIAL_OBJECTS, Source
 from pullwright.repos.worktree import Applied, WorkingTree
@@ -126,6 +126,31 @@ class Repositories:
         store = self.store(ref)
         async with store.holding("fetch"):
             await self._source(ref).fetch_commit(store, commit, f"{PINNED}/{commit}", on_progress)
+            await _show_to_sandboxes(store)
+
+    async def fetch_others(self, ref: RepositoryRef, heads: Mapping[int, str]) -> None:
+        """The heads of open pull requests, by number, as far as they are had, in place of those of earlier ones."""
+        await self.sign_in(ref)
+        store = self.store(ref)
+        async with store.holding("fetch"):
+            known = await store.refs(f"{OTHERS}/")
+            for name in known.keys() - {f"{OTHERS}/{number}" for number in heads}:
+                await store.run("update-ref", "-d", name)
+            wanted = [
+                f"+{commit}:{OTHERS}/{number}"
+                for number, commit in heads.items()
+                if known.get(f"{OTHERS}/{number}") != commit and await store.commit_at(commit) is None
+            ]
+            if not wanted:
+                return
+            source = self._source(ref)
+            try:
+                await source.fetch_commits(store, wanted)
+            except RepositoryError:
+                # One that is not had any more fails the transfer for all.
+                for one in wanted:
+                    with contextlib.suppress(RepositoryError):
+                        await source.fetch_commits(store, [one])
             await _show_to_sandboxes(store)
 
     async def complete(

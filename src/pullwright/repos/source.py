@@ -162,6 +162,10 @@ class Source:
         """One commit by its id, kept under the ref `name`."""
         await self._patiently(store, (), (f"+{commit}:{name}",), on_progress)
 
+    async def fetch_commits(self, store: BareStore, refspecs: Collection[str]) -> None:
+        """Commits by their ids, each kept under a ref, in one transfer that is not tried again."""
+        await self._once(store, (), tuple(refspecs), lambda _: None)
+
     async def fetch_objects(
         self, store: BareStore, objects: Collection[str], on_progress: Callable[[str], None]
     ) -> None:

@@ -59,9 +59,11 @@ def _conflicts(found: ConflictsFound) -> str:
     if found.base:
         lines.append(f"- with its base branch as it is now, in {_some(found.base)}: update it before merging")
     for rival in found.rivals:
-        # As it is, a forge makes a link of it; it is a number or a task's id, both ours.
-        order = f"land {rival.label} first" if rival.first else "land this one first"
-        lines.append(f"- with {rival.label} in {_some(rival.paths)}; {order}")
+        # As it is, a forge makes a link of a number; the name of whose it is comes from outside.
+        number, by, author = rival.label.partition(" by ")
+        order = f"land {number} first" if rival.first else "land this one first"
+        label = f"{number}{by}{_code(author)}" if by else number
+        lines.append(f"- with {label} in {_some(rival.paths)}; {order}")
     return "## Conflicts\n\n" + "\n".join(lines)
 
 

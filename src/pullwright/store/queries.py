@@ -362,6 +362,14 @@ def find_local_pull_request_by_number(
     return None if row is None else (_pull_request_of(row), row.state)
 
 
+def open_local_pull_requests(connection: Connection, repository: str, most: int) -> list[tuple[PullRequest, str]]:
+    """The local forge's open pull requests, the newest first, each with its title."""
+    table = LOCAL_PULL_REQUESTS
+    found = select(table).where(table.c.repository == repository, table.c.state == "open")
+    rows = connection.execute(found.order_by(table.c.number.desc()).limit(most))
+    return [(_pull_request_of(row), row.title) for row in rows]
+
+
 def close_local_pull_request(connection: Connection, repository: str, number: int) -> None:
     """Remember that a local pull request was closed."""
     table = LOCAL_PULL_REQUESTS

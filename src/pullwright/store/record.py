@@ -276,6 +276,10 @@ class Record:
         """The local forge's pull request of a number, and whether it is `open` or `closed`."""
         return await self._database.read(queries.find_local_pull_request_by_number, repository_key, number)
 
+    async def open_local_pull_requests(self, repository_key: str, most: int) -> list[tuple[PullRequest, str]]:
+        """The local forge's open pull requests, the newest first, each with its title."""
+        return await self._database.read(queries.open_local_pull_requests, repository_key, most)
+
     async def close_local_pull_request(self, repository_key: str, number: int) -> None:
         """Remember that a local pull request was closed."""
         await self._database.write(queries.close_local_pull_request, repository_key, number)

@@ -220,6 +220,10 @@ class FaultyForge:
         """As it is."""
         return await self.inner.look(number)
 
+    async def listed(self) -> list[Standing]:
+        """As it is."""
+        return await self.inner.listed()
+
     async def open(self, proposal: Proposal) -> PullRequest:
         """A point before and after."""
         self.faults.passing("before open")

@@ -8,6 +8,7 @@ import pytest
 from pullwright.domain.delivery import Stage
 from pullwright.domain.errors import BranchTaken, ForgeRefused
 from pullwright.forge.delivery import deliver
+from pullwright.testing.forges.side import Pull
 
 Place = Any  # conftest.Place
 BRANCH, REPOSITORY = "pullwright/abc", "team/tool"
@@ -102,6 +103,38 @@ async def test_it_is_found_by_its_branch_and_by_its_number(place: Place) -> None
     found = await place.forge.find(place.proposal)
     assert found is not None
     assert found.state == "closed"
+
+
+async def test_what_is_open_is_listed(place: Place) -> None:
+    assert await place.forge.listed() == []
+    request = await delivered(place)
+    if place.kind == "git":
+        assert await place.forge.listed() == []
+        return
+    (listed,) = await place.forge.listed()
+    assert (listed.pull_request, listed.state, listed.title) == (request, "open", "Title")
+    await place.forge.close(request.number)
+    assert await place.forge.listed() == []
+
+
+async def test_other_peoples_pull_requests_are_listed_with_what_to_fetch(hosted: Place) -> None:
+    tree = hosted.far("rev-parse", "main^{tree}")
+    theirs = hosted.far("commit-tree", "-p", "main", "-m", "theirs", tree)
+    request = await delivered(hosted)
+    for count in range(60):
+        title = f"Number {count}"
+        pull = Pull(hosted.side.next(), "ada", title, "", "patch-1", "main", fork="ada/tool", last=theirs)
+        hosted.side.pulls[REPOSITORY].append(pull)
+    listed = await hosted.forge.listed()
+    assert [one.title for one in listed] == [f"Number {count}" for count in reversed(range(10, 60))]
+    first = listed[0]
+    assert (first.author, first.base, first.own_repository, first.created) == ("ada", "main", False, pull.at)
+    assert (first.pull_request.number, first.pull_request.head) == (pull.number, theirs)
+    fetched = await hosted.store.run("ls-remote", f"{hosted.side.url}/{REPOSITORY}.git", first.head_ref)
+    assert fetched.decode().split("\t")[0] == theirs
+    await hosted.side.end(REPOSITORY, pull.number, "closed")
+    assert (await hosted.forge.listed())[0].title == "Number 58"
+    assert request.number not in {one.pull_request.number for one in listed}
 
 
 async def test_a_person_closes_or_merges(hosted: Place) -> None:

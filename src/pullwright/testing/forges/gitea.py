@@ -142,8 +142,9 @@ class Gitea(FarSide):
             "body": pull.body,
             "draft": pull.title.startswith("WIP:"),
             "html_url": f"{self.url}/{repo}/pulls/{pull.number}",
+            "created_at": stamp(pull.at),
             "user": self._person_json(pull.author),
-            "head": {"ref": pull.head, "sha": await self.head(repo, pull), "repo": where},
+            "head": {"ref": pull.head, "sha": await self.head(repo, pull), "repo": {"full_name": pull.fork or repo}},
             "base": {"ref": pull.base, "repo": where},
         }
 

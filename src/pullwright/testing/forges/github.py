@@ -216,8 +216,9 @@ class GitHub(FarSide):
             "draft": pull.draft,
             "merged_at": merged,
             "html_url": f"{self.url}/{repo}/pull/{pull.number}",
+            "created_at": stamp(pull.at),
             "user": self._user_json(pull.author),
-            "head": {"ref": pull.head, "sha": await self.head(repo, pull), "repo": where},
+            "head": {"ref": pull.head, "sha": await self.head(repo, pull), "repo": {"full_name": pull.fork or repo}},
             "base": {"ref": pull.base, "repo": where},
         }
 

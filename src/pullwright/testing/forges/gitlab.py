@@ -136,10 +136,11 @@ class GitLab(FarSide):
             "state": _STATES[pull.state],
             "source_branch": pull.head,
             "target_branch": pull.base,
-            "source_project_id": 1,
+            "source_project_id": 2 if pull.fork else 1,
             "target_project_id": 1,
             "sha": await self.head(project, pull) or None,
             "author": self._person_json(pull.author),
+            "created_at": stamp(pull.at),
             "web_url": f"{self.url}/{project}/-/merge_requests/{pull.number}",
         }
 

@@ -63,6 +63,12 @@ class Pull:
     last: str = ""  # the commit its head stood at when it was last looked at
     comments: list[Said] = field(default_factory=list)
     reviews: list[Said] = field(default_factory=list)
+    fork: str = ""  # OWNER/NAME where its branch is, if that is not the repository itself; `last` is its head then
+
+    @property
+    def at(self) -> datetime:
+        """When it was opened."""
+        return datetime.fromtimestamp(_EPOCH + self.number, UTC)
 
 
 @dataclass
@@ -227,7 +233,7 @@ class FarSide:
 
     async def head(self, repository: str, pull: Pull) -> str:
         """The commit that a pull request is about."""
-        if pull.state == "open" and (tip := await self.tip(repository, pull.head)):
+        if pull.state == "open" and not pull.fork and (tip := await self.tip(repository, pull.head)):
             pull.last = tip
         return pull.last
 
