@@ -122,11 +122,11 @@ async def test_a_conflict_with_somebody_elses_pull_request_is_told(scene: Scene)
     assert await scene.noticed() == []
     (found,) = await scene.told()
     assert [(rival.label, rival.paths, rival.first) for rival in found.rivals] == [
-        (f"#{theirs} by adabob", ("one",), False)
+        (f"#{theirs} by adabob", ("one",), True)
     ]
     assert task.pull_request is not None
     ours = scene.side.pull(REPOSITORY, task.pull_request.number)
-    assert f"- with #{theirs} by `adabob` in `one`; land this one first" in ours.body
+    assert f"- with #{theirs} by `adabob` in `one`; land #{theirs} first" in ours.body
     # Delivered, ours is on the forge, too, and counts once.
     looked = await landing(scene.platform, scene.reference)
     labels = [one.label for one in looked.order]
@@ -157,9 +157,10 @@ async def test_what_touches_something_else_is_no_conflict(scene: Scene) -> None:
         (Fault(LISTING, status=500, times=9), "answered 500"),
         (Fault(LISTING, status=429, headers={"retry-after": "60"}, times=9), "rate limit"),
         (Fault(LISTING, status=200, body=b'[{"number": "x"}]', times=9), "no list of them"),
+        (Fault(LISTING, status=422, body=b'{"message": "\\u0000\\ud800"}', times=9), "refused GET"),
         (Fault(LISTING, status=200, body=b"nothing", times=9), "no list of them"),
     ],
-    ids=["down", "rate-limited", "nonsense", "no-json"],
+    ids=["down", "rate-limited", "nonsense", "hostile-words", "no-json"],
 )
 async def test_a_forge_that_lists_nothing_never_holds_a_delivery_up(scene: Scene, fault: Fault, words: str) -> None:
     scene.opened("ada", "one", "theirs\n")
@@ -170,7 +171,7 @@ async def test_a_forge_that_lists_nothing_never_holds_a_delivery_up(scene: Scene
     assert notice.startswith("other people's open pull requests were not all looked at for conflicts: ")
     assert words in notice
     assert await scene.told() == []
-    assert (await landing(scene.platform, scene.reference)).untold == notice.replace("\n", " ")
+    assert (await landing(scene.platform, scene.reference)).untold == notice
 
 
 async def test_one_head_that_is_not_had_leaves_the_others(scene: Scene) -> None:

@@ -45,7 +45,7 @@ async def listed(platform: Platform, repository: RepositoryRef) -> Listed:
     try:
         async with asyncio.timeout(FETCHING_SECONDS):
             forge = await platform.forge(repository)
-            found = [one for one in await forge.listed() if _COMMIT.fullmatch(one.pull_request.head)]
+            found = [one for one in await forge.listed() if _sound(one)]
             heads = {one.pull_request.number: one.pull_request.head for one in found}
             await platform.repositories.fetch_others(repository, heads)
     except TimeoutError:
@@ -92,10 +92,21 @@ async def candidates(
             lines=lines,
             ready=not pull.draft,
             created=one.created or now(),
-            title=one.title[:300],
+            title=_line(one.title[:300]),
             url=pull.url[:500],
         )
     return found, with_base
+
+
+def _sound(one: Standing) -> bool:
+    """Whether what a forge says of a pull request is of the right kind."""
+    texts = all(isinstance(text, str) for text in (one.base, one.author, one.title))
+    aware = one.created is None or one.created.tzinfo is not None
+    return texts and aware and _COMMIT.fullmatch(one.pull_request.head) is not None
+
+
+def _line(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _name(author: str) -> str:
@@ -105,4 +116,4 @@ def _name(author: str) -> str:
 
 def untold(why: str) -> str:
     """What a person is told where others' pull requests were left out."""
-    return f"other people's open pull requests were not all looked at for conflicts: {why}"
+    return f"other people's open pull requests were not all looked at for conflicts: {_line(why)}"

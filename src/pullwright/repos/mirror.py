@@ -274,8 +274,9 @@ def _remove_stale_locks(store: Store) -> None:
     """Remove what a killed fetch left behind; whoever holds the fetch lock is the only one to make these."""
     for name in ("packed-refs.lock", "packed-refs.new", "shallow.lock", "config.lock", "HEAD.lock"):
         (store.path / name).unlink(missing_ok=True)
-    for lock in (store.path / SOURCE).rglob("*.lock"):
-        lock.unlink(missing_ok=True)
+    for refs in (SOURCE, OTHERS):
+        for lock in (store.path / refs).rglob("*.lock"):
+            lock.unlink(missing_ok=True)
     (store.path / f"{HEAD_BRANCH}.lock").unlink(missing_ok=True)
     for pack in (store.objects / "pack").glob("tmp_*"):
         pack.unlink(missing_ok=True)

@@ -54,6 +54,11 @@ class Memory:
         found = [one for (key, _), one in self.requests.items() if key == repository_key and one.number == number]
         return (found[0], "closed" if number in self.closed else "open") if found else None
 
+    async def open_local_pull_requests(self, repository_key: str, most: int) -> list[tuple[PullRequest, str]]:
+        ours = [one for (key, _), one in self.requests.items() if key == repository_key]
+        known = [(one, self.said[one.number][0]) for one in ours if one.number not in self.closed]
+        return sorted(known, key=lambda one: -one[0].number)[:most]
+
     async def close_local_pull_request(self, repository_key: str, number: int) -> None:
         self.closed.add(number)
 
