@@ -1,6 +1,8 @@
 """The pure parts of the local sandbox: the system call filter on both machines, bounded output, words about limits."""
 
 import errno
+import os
+import re
 import resource
 import struct
 from pathlib import Path
@@ -11,11 +13,12 @@ from hypothesis import strategies as st
 
 from pullwright.domain.errors import SandboxError
 from pullwright.domain.limits import SandboxLimits
-from pullwright.sandbox import seccomp
+from pullwright.sandbox import calls, seccomp
 from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.limits import Cgroups, counts_processes, rlimits
 from pullwright.sandbox.streams import Bounded
 
+_HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Numbers of each machine: asm/unistd_64.h, asm-generic/unistd.h.
@@ -60,11 +63,13 @@ def _answer(machine: str, number: int, *arguments: int, architecture: int | None
         at += 1
         if operation == 0x20:
             (register,) = struct.unpack_from("<I", data, value)
+        elif operation == 0x54:
+            register &= value
         elif operation == 0x06:
             return int(value)
         else:
-            met = {0x15: register == value, 0x35: register >= value, 0x45: bool(register & value)}[operation]
-            at += yes if met else no
+            conditions = {0x15: register == value, 0x25: register > value, 0x35: register >= value}
+            at += yes if {**conditions, 0x45: bool(register & value)}[operation] else no
 
 
 @machines
@@ -92,7 +97,7 @@ def test_new_namespaces_by_clone_are_refused_and_new_threads_are_not(machine: st
 @machines
 @given(high=st.integers(0, 2**32 - 1))
 def test_typing_into_a_terminal_is_refused_whatever_the_upper_half_says(machine: str, high: int) -> None:
-    for request in (0x5412, 0x541C):
+    for request in (0x5412, 0x541C, 0x5423):
         assert _answer(machine, _IOCTL[machine], 0, request | high << 32) == _ERRNO | errno.EPERM
     assert _answer(machine, _IOCTL[machine], 0, 0x5413 | high << 32) == _ALLOW
 
@@ -102,6 +107,60 @@ def test_typing_into_a_terminal_is_refused_whatever_the_upper_half_says(machine:
 def test_only_four_families_of_sockets(machine: str, family: int) -> None:
     expected = _ALLOW if family in (1, 2, 10, 16) else _ERRNO | errno.EAFNOSUPPORT
     assert _answer(machine, _SOCKET[machine], family, 1, 0) == expected
+
+
+@machines
+def test_of_a_family_only_the_usual_protocols(machine: str) -> None:
+    number, cloexec = _SOCKET[machine], 0o2000000
+    for family, kind, protocol in (
+        (1, 5, 0), (2, 1, 6), (2, 2 | cloexec, 17), (2, 2, 1), (10, 1, 0), (10, 2, 58), (16, 3 | cloexec, 0),
+    ):  # fmt: skip
+        assert _answer(machine, number, family, kind, protocol) == _ALLOW
+    for kind in (3, 3 | cloexec, 10, 6):  # SOCK_RAW, SOCK_PACKET, SOCK_DCCP
+        assert _answer(machine, number, 2, kind, 0) == _ERRNO | errno.EPERM
+    for family, kind, protocol in ((2, 1, 262), (2, 1, 132), (16, 3, 12), (16, 3, 15), (16, 3, 4)):
+        assert _answer(machine, number, family, kind, protocol) == _ERRNO | errno.EPROTONOSUPPORT
+
+
+@machines
+@given(number=st.integers(0, 600))
+def test_what_is_not_named_does_not_exist(machine: str, number: int) -> None:
+    """An allow list: the answer to a call is where it is listed, and there is no other way to be allowed."""
+    if number in calls.by_arguments(machine).values():
+        return
+    allowed = {one for kind in calls.allowed(machine).values() for one in kind.values()}
+    if number in allowed:
+        expected = _ALLOW
+    elif number in calls.refused(machine).values():
+        expected = _ERRNO | errno.EPERM
+    else:
+        expected = _ERRNO | (0 if number in calls.idle(machine).values() else errno.ENOSYS)
+    assert _answer(machine, number) == expected
+
+
+@machines
+def test_no_call_is_listed_twice(machine: str) -> None:
+    kinds = [*calls.allowed(machine).values(), calls.refused(machine), calls.idle(machine), calls.by_arguments(machine)]
+    numbers = [number for kind in kinds for number in kind.values()]
+    assert len(numbers) == len(set(numbers)) > 280
+
+
+@pytest.mark.skipif(not _HEADER.exists(), reason="needs the kernel's headers (linux-libc-dev)")
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the header is this machine's")
+def test_the_numbers_are_the_kernels() -> None:
+    known = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)", _HEADER.read_text())}
+    kinds = [*calls.allowed("x86_64").values(), calls.refused("x86_64"), calls.by_arguments("x86_64")]
+    listed = {name: number for kind in kinds for name, number in kind.items() if number <= max(known.values())}
+    assert listed == {name: known[name] for name in listed}
+
+
+@machines
+def test_pipes_are_made_and_devices_are_not(machine: str) -> None:
+    mknodat = calls.by_arguments(machine)["mknodat"]
+    for kind in (0o010000, 0o100000, 0o140000, 0):  # a pipe, a file, a socket; a file where no kind is named
+        assert _answer(machine, mknodat, 0, 0, kind | 0o644) == _ALLOW
+    for kind in (0o020000, 0o060000):
+        assert _answer(machine, mknodat, 0, 0, kind | 0o644) == _ERRNO | errno.EPERM
 
 
 @machines

@@ -10,6 +10,7 @@
 - `peers.py`: which command inside is at the other end of a connection.
 - `etc.py`: the sandbox's /etc: files of its own, and what of the host's programs need.
 - `limits.py`: memory and process limits by cgroups, where they may be had.
-- `seccomp.py`: the system calls that a sandbox does not have.
+- `calls.py`: the system calls that a sandbox has, by what they are for, and those refused by name.
+- `seccomp.py`: the filter made of them.
 - `findings.py`: what this machine offers, and the remedy for what is missing.
 """
