@@ -9,6 +9,7 @@
 - `feedback.py`: `task deliver|sync`.
 - `forge.py`: `forge add|list|test|remove`.
 - `credential.py`: `env credential add|list|remove`.
+- `secret.py`: `env secret set|list|remove`.
 - `env.py`: `env list|show|prepare|shell`.
 - `code.py`: `code map|find|refs|tests`.
 - `model.py`: `model add|list|test|remove`.

@@ -4,6 +4,7 @@
 - `errors.py`: the one error tree.
 - `limits.py`: what an attempt may use: time, turns, tokens, money, machine.
 - `network.py`: what a phase of the work may reach, and the decision about one request.
+- `secret.py`: secrets of an environment, and finding them where they must not be.
 - `policy.py`: what a person has decided about a repository's environment.
 - `presets.py`: lists of hosts that an environment may allow by one name.
 - `environment.py`: how a repository becomes a working machine.

@@ -4,6 +4,7 @@
 - `desk.py`: where people hand in, stop, retry and ask after tasks.
 - `outside.py`: what a machine may reach, and where each decision about it is written down.
 - `policies.py`: what a person decides about an environment, and what that learns about itself.
+- `secrets.py`: where people set the secrets of an environment, and scripts get them.
 - `steering.py`: where people steer an attempt: answer, pause, resume, rewind, fork.
 - `environment.py`: a repository becomes a prepared machine.
 - `ground.py`: what an attempt's commits are made on, and in whose name.

@@ -7,6 +7,7 @@
 - `database.py`: connections, transactions, and what their failures mean to a person.
 - `migrations/`: how the tables came to be what they are; only ever appended to.
 - `blobs.py`: large outputs, files named by what they hold.
+- `censor.py`: keeps secrets out of what is written down.
 - `vault.py`: secrets, encrypted with a key that lies beside the record.
 - `log.py`: one attempt's log, as engines see it.
 - `lock.py`: which process does the work.

@@ -86,8 +86,9 @@ class Log:
     async def output(self, data: bytes, *, inline: int = 16 * 1024) -> Output:
         """Keep text that may be long: head and tail inline up to `inline` bytes, the whole in a blob beyond that.
 
-        Bytes that are no UTF-8 also make a blob, so that `load` gives back exactly what came.
+        Bytes that are no UTF-8 also make a blob, so that `load` gives back exactly what came, but for secrets.
         """
+        data = await self._record.cleared(self._id, data)
         try:
             whole = data.decode()
         except UnicodeDecodeError:

@@ -311,9 +311,22 @@ def save_secret(connection: Connection, scope: str, name: str, sealed: str, at: 
         connection.execute(insert(SECRETS).values(values))
 
 
-def drop_secret(connection: Connection, scope: str, name: str) -> None:
-    """Forget a secret."""
-    connection.execute(delete(SECRETS).where(SECRETS.c.scope == scope, SECRETS.c.name == name))
+def secrets_of(connection: Connection, scope: str) -> list[tuple[str, str, datetime]]:
+    """The names of a scope's secrets, each as it is kept and since when."""
+    found = select(SECRETS.c.name, SECRETS.c.sealed, SECRETS.c.changed).where(SECRETS.c.scope == scope)
+    return [(row.name, row.sealed, row.changed) for row in connection.execute(found.order_by(SECRETS.c.name))]
+
+
+def repository_of(connection: Connection, log: str) -> str | None:
+    """The key of the repository that a task's or an attempt's log is about."""
+    task = select(ATTEMPTS.c.task).where(ATTEMPTS.c.id == log).scalar_subquery()
+    request = connection.execute(select(TASKS.c.request).where(TASKS.c.id.in_([log, task]))).scalar()
+    return None if request is None else str(request["repository"]["key"])
+
+
+def drop_secret(connection: Connection, scope: str, name: str) -> bool:
+    """Forget a secret; whether there was one."""
+    return connection.execute(delete(SECRETS).where(SECRETS.c.scope == scope, SECRETS.c.name == name)).rowcount > 0
 
 
 def find_delivery(connection: Connection, task: str) -> Delivery | None:

@@ -14,6 +14,7 @@ from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import UsageError
 from pullwright.domain.forge import ForgeEntry
 from pullwright.domain.policy import EnvironmentPolicy
+from pullwright.domain.secret import Redactor, SecretEntry
 from pullwright.domain.task import Attempt, PullRequest, Task
 from pullwright.domain.transcript import Event, Recorded
 from pullwright.domain.value import now
@@ -21,6 +22,7 @@ from pullwright.domain.webhook import Call
 from pullwright.settings import Settings
 from pullwright.store import queries, surface
 from pullwright.store.blobs import Blobs
+from pullwright.store.censor import Censor
 from pullwright.store.database import Database, answering
 from pullwright.store.log import Log
 from pullwright.store.queries import PreparedEnvironment, Underway
@@ -42,6 +44,7 @@ class Record:
         self._database = database
         self._blobs = Blobs(settings.blobs)
         self._vault = Vault(settings.home / "secrets.key")
+        self._censor = Censor(self._vault)
 
     @classmethod
     async def open(cls, settings: Settings) -> "Record":
@@ -98,10 +101,16 @@ class Record:
     async def append(self, log_id: str, event: Event, at: datetime | None = None) -> int:
         """Write an event at the end of a task's or an attempt's log and give its number; `at`: when, if not now.
 
-        The row of the task or attempt follows in the same transaction. Raises `IllegalMove`, `UsageError`.
+        The row of the task or attempt follows in the same transaction. Secrets of the task's repository are left out of
+        the event. Raises `IllegalMove`, `UsageError`.
         """
         told = self.settings.webhook is not None
-        return await self._database.write(queries.append_event, log_id, event, at or now(), told=told)
+
+        def appended(connection: Connection) -> int:
+            cleared = self._censor.event(connection, log_id, event)
+            return queries.append_event(connection, log_id, cleared, at or now(), told=told)
+
+        return await self._database.write(appended)
 
     async def due_calls(self, at: datetime) -> list[Call]:
         """The webhook's calls that are due, oldest first; some of them where there are many."""
@@ -184,8 +193,12 @@ class Record:
         """One attempt's or task's log, as engines see it."""
         return Log(self, log_id)
 
+    async def cleared(self, log_id: str, data: bytes) -> bytes:
+        """An output for a task's or an attempt's log, without the secrets of its repository."""
+        return await self._database.read(self._censor.data, log_id, data)
+
     async def keep(self, data: bytes) -> str:
-        """Write a large output down and give its name."""
+        """Write a large output down and give its name; `cleared` leaves secrets out of it before."""
 
         def kept() -> str:
             with answering(self.settings.home):
@@ -250,9 +263,18 @@ class Record:
         sealed = await self._database.off_loop(lambda: self._vault.seal(text))
         await self._database.write(queries.save_secret, scope, name, sealed, now())
 
-    async def drop_secret(self, scope: str, name: str) -> None:
-        """Forget a secret."""
-        await self._database.write(queries.drop_secret, scope, name)
+    async def drop_secret(self, scope: str, name: str) -> bool:
+        """Forget a secret; whether there was one."""
+        return await self._database.write(queries.drop_secret, scope, name)
+
+    async def secrets(self, scope: str) -> list[SecretEntry]:
+        """Which secrets a scope has; no value."""
+        kept = await self._database.read(queries.secrets_of, scope)
+        return [SecretEntry(name=name, changed=changed) for name, _, changed in kept]
+
+    async def redactor(self, scope: str) -> Redactor:
+        """What puts `[secret NAME]` in the place of a scope's secrets, as they are now."""
+        return await self._database.read(self._censor.of, scope)
 
     async def delivery(self, task_id: str) -> Delivery | None:
         """The task's entry in the outbox."""

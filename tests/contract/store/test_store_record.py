@@ -395,3 +395,38 @@ async def test_tasks_are_found_by_state_and_words_page_by_page(record: Record, m
     assert [task.id for task in await record.page(Wanted(states=(State.PREPARING,)))] == [tasks[1].id]
     assert [task.id for task in await record.page(Wanted(words='NUMBER 2 "50%_" \\ é'))] == [tasks[2].id]
     assert await record.page(Wanted(words="50__")) == []
+
+
+async def test_secrets_of_a_repository_are_left_out_of_its_logs(
+    record: Record, make_task: MakeTask, make_attempt: MakeAttempt
+) -> None:
+    task = await record.submit(make_task())
+    attempt = await record.add_attempt(make_attempt(task))
+    token, scope = "t0k3n-of-the-registry", task.request.repository.key
+    await record.append(attempt.id, Noticed(text=f"before there is a secret: {token}"))
+    await record.save_secret(scope, "variable TOKEN", token)
+    arguments = {"argv": ["curl", f"https://{token}@host"], token: 1}
+    await record.append(attempt.id, ToolCalled(turn=1, call="c", name="shell", arguments=arguments))
+    await record.append(task.id, Noticed(text=f"it is {token}"))
+    log = await record.log(attempt.id)
+    output = await log.output(b"x" * 9000 + token.encode() + b"y" * 90_000, inline=18_010)
+    assert output.blob is not None
+    for kept in (await record.blob(output.blob), output.text.encode()):
+        assert token[:6].encode() not in kept
+    called, noticed = (await record.events(attempt.id))[-1].event, (await record.events(task.id))[-1].event
+    assert isinstance(called, ToolCalled)
+    assert called.arguments == {"argv": ["curl", "https://[secret TOKEN]@host"], "[secret TOKEN]": 1}
+    assert isinstance(noticed, Noticed)
+    assert noticed.text == "it is [secret TOKEN]"
+    assert [entry.name for entry in await record.secrets(scope)] == ["variable TOKEN"]
+    other = await Record.open(record.settings)  # another process sets another value
+    try:
+        await other.save_secret(scope, "variable TOKEN", "an0ther-token")
+    finally:
+        await other.close()
+    await record.append(task.id, Noticed(text="now an0ther-token"))
+    noticed = (await record.events(task.id))[-1].event
+    assert isinstance(noticed, Noticed)
+    assert noticed.text == "now [secret TOKEN]"
+    assert await record.drop_secret(scope, "variable TOKEN")
+    assert not await record.drop_secret(scope, "variable TOKEN")
