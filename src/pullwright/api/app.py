@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pullwright import __version__
 from pullwright.api import attempts, house, steering, streams, tasks
+from pullwright.api.codes import Codes
+from pullwright.api.console import Console
 from pullwright.api.feed import Feed
 from pullwright.api.problems import Problem, answer, answer_errors
 from pullwright.api.tasks import Unchanged
@@ -26,8 +28,8 @@ MAX_BODY = 2 * 1024 * 1024
 _PARTS = (tasks.router, steering.router, attempts.router, streams.router, house.router)
 
 
-def application(platform: Platform, hosts: frozenset[str]) -> FastAPI:
-    """The API over a platform; while it is up, its worker does the work.
+def application(platform: Platform, hosts: frozenset[str], codes: Codes | None = None) -> FastAPI:
+    """The API and the console over a platform; while it is up, its worker does the work.
 
     `hosts` are the names by which the server may be asked: a page that has brought its own name to point here
     (DNS rebinding) is answered nothing.
@@ -44,6 +46,7 @@ def application(platform: Platform, hosts: frozenset[str]) -> FastAPI:
     )
     app.state.feed = feed = Feed(platform.record)
     app.state.platform = replace(platform, reveal=feed.reveal)
+    app.state.codes = codes or Codes()
     answer_errors(app)
 
     @app.exception_handler(Unchanged)
@@ -56,6 +59,7 @@ def application(platform: Platform, hosts: frozenset[str]) -> FastAPI:
     app.include_router(api)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
 
+    app.router.default = Console()
     app.add_middleware(Surrounded, hosts=hosts)
     return app
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from pullwright import __version__
 from pullwright.api.access import COOKIE, OWN_PAGES, Admin, House, Reader
+from pullwright.api.codes import Codes
 from pullwright.api.orders import RepositoryNamed, SignIn, TokenOrder
 from pullwright.api.problems import Refused, problems
 from pullwright.domain.access import Scope, Token
@@ -83,13 +84,20 @@ async def sign_in(given: SignIn, request: Request, response: Response, house: Ho
     """The cookie holds the token where no script can read it, and goes to this server alone."""
     if request.headers.get(OWN_PAGES) != "1":
         raise Refused(403, "Not from our pages", f"Signing in carries `{OWN_PAGES}: 1`.")
-    if await holder(house.record, given.token) is None:
+    token = given.token
+    if given.code is not None:
+        codes: Codes = request.app.state.codes
+        token = codes.redeem(given.code)
+        if token is None:
+            remedy = "Sign in with a token, or take the address that `pullwright serve` prints at its next start."
+            raise Refused(401, "Not signed in", f"That code has been used or is too old. {remedy}")
+    if token is None or await holder(house.record, token) is None:
         raise Refused(
             401, "Not signed in", "That token is not known, or was revoked. `pullwright token create` makes one."
         )
     response.set_cookie(
         COOKIE,
-        given.token,
+        token,
         max_age=90 * 24 * 3600,
         httponly=True,
         samesite="strict",

@@ -1,6 +1,8 @@
 """What clients send."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pullwright.domain.access import Scope
 from pullwright.domain.limits import AttemptLimits
@@ -64,9 +66,16 @@ class TokenOrder(_Sent):
 
 
 class SignIn(_Sent):
-    """What a browser signs in with."""
+    """What a browser signs in with: a token, or the code of an address that `pullwright serve` printed."""
 
-    token: str = Field(min_length=1, max_length=200)
+    token: str | None = Field(None, min_length=1, max_length=200)
+    code: str | None = Field(None, min_length=1, max_length=200, description="It is good for one browser, once.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.token is None) is (self.code is None):
+            raise ValueError("it takes a token or a code")
+        return self
 
 
 class RepositoryNamed(_Sent):

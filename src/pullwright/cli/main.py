@@ -49,7 +49,7 @@ _COMMANDS = (
     ("forge:app", "forge", "The forges that pull requests go to: add, list, test, remove."),
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
     ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
-    ("serve:serve", "serve", "Serve the API and do the work of all tasks."),
+    ("serve:serve", "serve", "Serve the console and the API, and do the work of all tasks."),
     ("token:app", "token", "Tokens for the API: create, list, revoke."),
     ("doctor:doctor", "doctor", "What this machine offers, and the remedy for what is missing."),
 )
