@@ -89,6 +89,7 @@ async def build(settings: Settings, env: Mapping[str, str] = os.environ) -> Asyn
             default_model=models.default,
             check_model=check_model,
             offered_models=offered_models,
+            listed_models=models.listed,
             warm=warm,
             tools=(Bind(_uv(), f"{TOOLS}/uv"),),
         )

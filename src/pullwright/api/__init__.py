@@ -4,6 +4,9 @@
 - `access.py`: who asks, and the one place that says which route takes what.
 - `problems.py`: errors as RFC 9457 problem details.
 - `orders.py`: what clients send.
+- `answers.py`: how answers are sent: as plain text, not at all where the client has them.
+- `repositories.py`: repositories, branches, engines, models, and what a task is going to take.
+- `board.py`: tasks at a glance, and how many there are of each kind.
 - `tasks.py`: tasks: hand in, list, look, steer, patches.
 - `steering.py`: attempts steered: answered, held, taken back, sent another way.
 - `attempts.py`: attempts: logs, long outputs by byte range.

@@ -13,19 +13,27 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pullwright import __version__
-from pullwright.api import attempts, house, steering, streams, tasks
+from pullwright.api import attempts, board, house, repositories, steering, streams, tasks
+from pullwright.api.answers import Unchanged
 from pullwright.api.codes import Codes
 from pullwright.api.console import Console
 from pullwright.api.feed import Feed
 from pullwright.api.problems import Problem, answer, answer_errors
-from pullwright.api.tasks import Unchanged
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import work
 
 PREFIX = "/api/v1"
 MAX_BODY = 2 * 1024 * 1024
 
-_PARTS = (tasks.router, steering.router, attempts.router, streams.router, house.router)
+_PARTS = (
+    repositories.router,
+    board.router,
+    tasks.router,
+    steering.router,
+    attempts.router,
+    streams.router,
+    house.router,
+)
 
 
 def application(platform: Platform, hosts: frozenset[str], codes: Codes | None = None) -> FastAPI:

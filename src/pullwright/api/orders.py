@@ -1,11 +1,15 @@
 """What clients send."""
 
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pullwright.domain.access import Scope
+from pullwright.domain.environment import server_name
+from pullwright.domain.errors import UsageError
 from pullwright.domain.limits import AttemptLimits
+from pullwright.flow.desk import Order
 
 
 class _Sent(BaseModel):
@@ -18,13 +22,58 @@ class TaskOrder(_Sent):
     prompt: str = Field(min_length=1, max_length=200_000, description="What is to be done, or with `ask` the question.")
     repository: str = Field(min_length=1, max_length=4096, description="A URL, or an absolute path on the server.")
     base: str | None = Field(None, max_length=1024, description="Branch, tag or commit; the HEAD if not given.")
+    from_pr: str | None = Field(None, max_length=4096, description="A person's pull request: its number or address.")
+    onto: bool = Field(False, description="Move the branch that it starts from forward instead of making one.")
+    with_changes: bool = Field(False, description="Take along what is uncommitted in a path on the server.")
     attempts: int = Field(1, ge=1, le=8)
     engines: tuple[str, ...] = Field((), max_length=8, description="`native`, `repair` or `acp:NAME`.")
     models: tuple[str, ...] = Field((), max_length=8, description="`PROVIDER:NAME`.")
     setup: str | None = Field(None, max_length=100_000)
     check: str | None = Field(None, max_length=100_000)
+    sparse: tuple[str, ...] = Field((), max_length=100, description="The only directories to lay out.")
+    servers: dict[str, str] = Field(
+        default_factory=dict, max_length=20, description="MCP servers: name to command line."
+    )
+    allow: tuple[str, ...] = Field((), max_length=200, description="Hosts that the engines may reach besides.")
+    branch: str | None = Field(None, max_length=250, description="The change's branch: a name, or a rule for it.")
+    author: str | None = Field(None, max_length=400, description="`NAME <MAIL>` of the commits' author.")
+    co_authors: tuple[str, ...] = Field((), max_length=20, description="`NAME <MAIL>` of people besides.")
+    commits: Literal["squash", "keep"] | None = Field(None, description="One commit, or those that the agent made.")
     ask: bool = False
     limits: AttemptLimits = AttemptLimits()
+
+    def order(self) -> Order:
+        """What the flow takes. Raises `UsageError` where the repository is neither a URL nor an absolute path."""
+        return Order(
+            prompt=self.prompt,
+            repository=on_server(self.repository),
+            cwd=Path("/"),
+            base=self.base,
+            with_changes=self.with_changes,
+            attempts=self.attempts,
+            engines=self.engines,
+            models=self.models,
+            check=self.check,
+            setup=self.setup,
+            sparse=self.sparse,
+            servers=tuple((server_name(name), command) for name, command in self.servers.items()),
+            ask=self.ask,
+            branch=self.branch,
+            author=self.author,
+            co_authors=self.co_authors,
+            commits=self.commits,
+            from_pr=self.from_pr,
+            onto=self.onto,
+            allow=self.allow,
+            limits=self.limits,
+        )
+
+
+def on_server(repository: str) -> str:
+    """A repository as a client names it. Raises `UsageError` where that would depend on where the server runs."""
+    if "://" not in repository and not Path(repository).is_absolute() and ":" not in repository:
+        raise UsageError(f"{repository} is neither a URL nor an absolute path on the server; send one of the two")
+    return repository
 
 
 class Words(_Sent):

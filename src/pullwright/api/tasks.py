@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -12,13 +11,13 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from pullwright.api.access import House, Reader, Writer
+from pullwright.api.answers import text, unless_known
 from pullwright.api.orders import TaskOrder, Words
 from pullwright.api.problems import Refused, not_found, problems
 from pullwright.domain.contract import TaskView
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import State, Task
 from pullwright.flow import desk
-from pullwright.flow.desk import Order
 from pullwright.flow.platform import Platform
 from pullwright.store.surface import Wanted
 
@@ -60,24 +59,7 @@ async def submit(order: TaskOrder, response: Response, house: House, _: Writer, 
 async def _submitted(house: Platform, order: TaskOrder) -> Task:
     if not order.prompt.strip():
         raise UsageError("the task is empty: say what is to be done")
-    if "://" not in order.repository and not Path(order.repository).is_absolute() and ":" not in order.repository:
-        raise UsageError(f"{order.repository} is neither a URL nor an absolute path on the server; send one of the two")
-    return await desk.submit(
-        house,
-        Order(
-            prompt=order.prompt,
-            repository=order.repository,
-            cwd=Path("/"),
-            base=order.base,
-            attempts=order.attempts,
-            engines=order.engines,
-            models=order.models,
-            setup=order.setup,
-            check=order.check,
-            ask=order.ask,
-            limits=order.limits,
-        ),
-    )
+    return await desk.submit(house, order.order())
 
 
 async def _once(house: Platform, order: TaskOrder, key: str) -> Task:
@@ -117,7 +99,7 @@ async def tasks(
         items=[TaskView.of(task) for task in found],
         next=_cursor(found[-1]) if len(found) == limit else None,
     )
-    _unless_known(request, response, page)
+    unless_known(request, response, page)
     return page
 
 
@@ -134,14 +116,14 @@ async def patch(task: str, house: House, _: Reader, attempt: Ordinal = None) -> 
         data = await desk.change_patch(house, found.id, attempt)
     except UsageError as error:
         raise not_found(str(error)) from error
-    return _text(data)
+    return text(data)
 
 
 @router.get("/tasks/{task}", responses=problems(401, 403, 404), summary="One task with its attempts")
 async def task(task: str, request: Request, response: Response, house: House, _: Reader) -> TaskView:
     """The id may be shortened to its first letters. Answers 304 where `If-None-Match` names what would be answered."""
     view = TaskView.of(await house.record.task(task))
-    _unless_known(request, response, view)
+    unless_known(request, response, view)
     return view
 
 
@@ -173,28 +155,6 @@ async def retry(task: str, response: Response, house: House, _: Writer) -> TaskV
     again = await desk.retry(house, (await house.record.task(task)).id)
     response.headers["location"] = f"/api/v1/tasks/{again.id}"
     return TaskView.of(again)
-
-
-def _text(data: bytes) -> Response:
-    # Whatever a repository holds is shown as text and as nothing else.
-    headers = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
-    return Response(data, media_type="text/plain; charset=utf-8", headers=headers)
-
-
-def _unless_known(request: Request, response: Response, view: BaseModel) -> None:
-    tag = f'"{hashlib.sha256(view.model_dump_json().encode("utf-8", "replace")).hexdigest()[:32]}"'
-    if tag in (known.strip() for known in request.headers.get("if-none-match", "").split(",")):
-        raise Unchanged(tag)
-    response.headers["etag"] = tag
-    response.headers["cache-control"] = "private, no-cache"
-
-
-class Unchanged(Exception):
-    """The client has what it asks for."""
-
-    def __init__(self, tag: str) -> None:
-        super().__init__(tag)
-        self.tag = tag
 
 
 def _cursor(task: Task) -> str:

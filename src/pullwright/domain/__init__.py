@@ -14,6 +14,7 @@
 - `transcript.py`: the typed events of the log.
 - `citation.py`: places in a repository that an answer names.
 - `task.py`: tasks, attempts and the moves between their states.
+- `need.py`: what a task needs a person for.
 - `access.py`: tokens of the API and what they allow.
 - `delivery.py`: a pull request on its way to a forge.
 - `forge.py`: which forges are known, and how each is reached.

@@ -11,7 +11,7 @@ from pullwright.domain.commits import CommitRules
 from pullwright.domain.errors import IllegalMove
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.network import RuleText
-from pullwright.domain.receipt import Receipt
+from pullwright.domain.receipt import Receipt, Verdict
 from pullwright.domain.value import Value
 
 
@@ -39,6 +39,17 @@ class State(StrEnum):
     def final(self) -> bool:
         """Whether nothing follows but a follow-up."""
         return self in (State.DONE, State.FAILED, State.CANCELLED)
+
+
+class Need(StrEnum):
+    """Why a person is needed for a task; where there are several reasons, the first of them."""
+
+    ANSWER = "answer"  # an attempt has asked something and waits
+    SETUP = "setup"  # the environment's setup or maintenance failed
+    CONFLICT = "conflict"  # the pull request conflicts with its base branch
+    DRAFT = "draft"  # no ready change: a draft is to be decided about
+    HOST = "host"  # something that it asked for on the internet was refused
+    FAILED = "failed"  # it ended without a change
 
 
 _FORWARD = [State.QUEUED, State.PREPARING, State.RUNNING, State.VERIFYING, State.DELIVERING]
@@ -174,6 +185,26 @@ class Attempt(Value):
     )
     started: datetime | None = None
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the checks have shown of its change, if it was verified."""
+        return self.receipt.verdict if self.receipt else None
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars; None where no price is known."""
+        return self.usage.cost
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens that models have read, cached ones too."""
+        return self.usage.input_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens that models have written."""
+        return self.usage.output_tokens
+
 
 class Task(Value):
     """A task and its attempts, as their logs tell it."""
@@ -190,3 +221,14 @@ class Task(Value):
     citations: tuple[Citation, ...] = Field((), description="The places that the answer names, checked.")
     pull_request: PullRequest | None = None
     cancel_requested: bool = False
+    needs: Need | None = Field(None, description="What a person is needed for, if for anything.")
+
+    @property
+    def repository(self) -> str:
+        """The key of its repository."""
+        return self.request.repository.key
+
+    @property
+    def mode(self) -> Mode:
+        """What the person wants back."""
+        return self.request.mode

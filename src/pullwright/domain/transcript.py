@@ -80,6 +80,15 @@ class EnvironmentPrepared(Value):
     log: Output | None = None
 
 
+class EnvironmentFailed(Value):
+    """The environment's layers could not be made: its setup or its maintenance script failed."""
+
+    kind: Literal["environment-failed"] = "environment-failed"
+    text: str = Field(description="What happened, then the remedy.")
+    line: str | None = Field(None, description="The script's line that failed, where it is known.")
+    log: Output | None = Field(None, description="What the script printed, or the end of it.")
+
+
 class Started(Value):
     """An attempt has a workspace at its base."""
 
@@ -339,6 +348,12 @@ class Integrated(Value):
     fetched: datetime | None = Field(None, description="When the base was fetched, where it has moved.")
 
 
+class Dismissed(Value):
+    """A person has seen what the task came to, and nobody is needed for it any more."""
+
+    kind: Literal["dismissed"] = "dismissed"
+
+
 class CancelRequested(Value):
     """A person wants the task to stop."""
 
@@ -363,6 +378,7 @@ Event = Annotated[
     | Progressed
     | EnvironmentChosen
     | EnvironmentPrepared
+    | EnvironmentFailed
     | Started
     | PersonSaid
     | ModelAsked
@@ -388,6 +404,7 @@ Event = Annotated[
     | ConflictsFound
     | UpdateAsked
     | Integrated
+    | Dismissed
     | CancelRequested
     | PauseRequested
     | ResumeRequested,

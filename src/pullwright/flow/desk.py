@@ -13,10 +13,11 @@ from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageEr
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.network import canonical
 from pullwright.domain.policy import Phase
-from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, TakenUp, Task, TaskRequest
+from pullwright.domain.task import EngineChoice, Mode, Need, RepositoryRef, State, TakenUp, Task, TaskRequest
 from pullwright.domain.transcript import (
     CancelRequested,
     ChangeTaken,
+    Dismissed,
     EgressDecided,
     EnvironmentChosen,
     Moved,
@@ -199,6 +200,17 @@ async def retry(platform: Platform, task_id: str) -> Task:
     again = await platform.record.submit(Task(id=new_task_id(), request=request, created=now()))
     await platform.record.append(again.id, Noticed(text=f"this is task {task.id} once more"))
     return again
+
+
+async def dismiss(platform: Platform, task_id: str) -> Task:
+    """A person has seen what the task came to: it needs nobody until it moves on."""
+    task = await platform.record.task(task_id)
+    if task.needs is None:
+        raise UsageError(f"task {task.id} needs nobody")
+    if task.needs is Need.ANSWER:
+        raise UsageError(f"task {task.id} waits for an answer: give one, or cancel it")
+    await platform.record.append(task.id, Dismissed())
+    return await platform.record.task(task.id)
 
 
 async def message(platform: Platform, task_id: str, text: str) -> Task:

@@ -8,6 +8,7 @@ from pullwright.domain.task import RepositoryRef
 from pullwright.egress.base import Egress
 from pullwright.engines.base import EngineFactory, Piece
 from pullwright.forge.base import Forge
+from pullwright.models.offered import OfferedModel
 from pullwright.repos.mirror import Repositories
 from pullwright.sandbox.base import Bind, Sandboxes
 from pullwright.settings import Settings
@@ -29,6 +30,7 @@ class Platform:
     default_model: Callable[[], Awaitable[str | None]]  # what the machine's configuration names, if anything
     check_model: Callable[[str], Awaitable[None]]  # raises where its key, name or address is wrong
     offered_models: Callable[[], Awaitable[Sequence[str]]]  # what servers of this machine offer
+    listed_models: Callable[[], Awaitable[Sequence[OfferedModel]]]  # every model that can be named
     warm: Callable[[str, str | None], Awaitable[None]]  # loads what an engine's first turn with a model needs
     tools: tuple[Bind, ...] = ()  # host programs shown in every sandbox
     variables: Mapping[str, str] = field(default_factory=dict)  # of every sandbox

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from pullwright.domain.errors import SetupFailed
 from pullwright.domain.task import Attempt, Mode, State, Task, TaskRequest
 from pullwright.domain.transcript import (
     Chosen,
     EnvironmentChosen,
+    EnvironmentFailed,
     EnvironmentPrepared,
     Noticed,
     Recorded,
@@ -34,15 +36,20 @@ async def prepare_environment(shift: Shift, task_id: str) -> None:
     await notice_moved_base(shift, task, events)
     environment = await environment_of(shift.platform, task_id)
     tell = shift.tell(task_id)
-    setup = await shift.workspaces.environments.setup(request, environment, task_id, tell)
-    if not _has(events, EnvironmentPrepared):
-        await record.append(
-            task_id,
-            EnvironmentPrepared(
-                key=environment.key(), reused=setup.reused, seconds=round(setup.seconds, 3), log=setup.log
-            ),
-        )
-    await shift.workspaces.environments.layers(request, environment, task_id, tell)
+    try:
+        setup = await shift.workspaces.environments.setup(request, environment, task_id, tell)
+        if not _has(events, EnvironmentPrepared):
+            await record.append(
+                task_id,
+                EnvironmentPrepared(
+                    key=environment.key(), reused=setup.reused, seconds=round(setup.seconds, 3), log=setup.log
+                ),
+            )
+        await shift.workspaces.environments.layers(request, environment, task_id, tell)
+    except SetupFailed as error:
+        log = await (await record.log(task_id)).output(error.output.encode("utf-8", "replace"))
+        await record.append(task_id, EnvironmentFailed(text=str(error), line=error.line, log=log))
+        raise
     for ordinal, choice in enumerate(request.attempts, start=1):
         name = attempt_id(task_id, ordinal)
         await record.add_attempt(

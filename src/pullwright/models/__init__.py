@@ -3,6 +3,7 @@
 - `base.py`: the port: a question, a reply, the model.
 - `providers.py`: the providers that are known by name.
 - `entries.py`: the models that `pullwright model add` keeps.
+- `offered.py`: the models that can be named, as a person is shown them.
 - `known.py`: which model is meant: names, settings, entries.
 - `catalog.py`: the models of one configuration, each opened once.
 - `local.py`: the models of this machine, found where their servers usually listen.

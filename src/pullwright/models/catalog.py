@@ -11,6 +11,7 @@ from pullwright.models.base import Model
 from pullwright.models.entries import Entry
 from pullwright.models.fallback import Fallbacks
 from pullwright.models.known import WAYS, Target, configured, target
+from pullwright.models.offered import OfferedModel, of_entry
 from pullwright.models.retry import Retries
 from pullwright.settings import ModelSettings
 
@@ -57,6 +58,25 @@ class Models:
     async def found(self) -> tuple[local.Found, ...]:
         """What the servers of this machine offer."""
         return await local.look(self._settings)
+
+    async def listed(self) -> tuple[OfferedModel, ...]:
+        """Every model that can be named, each once. Raises `ConfigurationError`."""
+        try:
+            default = await self.configured()
+        except ModelUnavailable:
+            default = None  # what is the matter shows where a model is needed
+        listed = [of_entry(entry, default=entry.name == default) for entry in self.entries()]
+        if default is not None and all(one.name != default for one in listed):
+            listed.append(OfferedModel(name=default, model=default, source="environment", default=True))
+        known = {one.model for one in listed}
+        found = [one for one in await self.found() if one.name not in known]
+        return (
+            *listed,
+            *(
+                OfferedModel(name=one.name, model=one.name, source="machine", default=False, base_url=one.base_url)
+                for one in found
+            ),
+        )
 
     async def open(self, name: str | None = None) -> Model:
         """A model by `PROVIDER:NAME`, bare name or entry; None: the default one. Raises `ModelUnavailable`."""

@@ -3,6 +3,8 @@
 - `record.py`: the record, everything that is remembered behind async verbs.
 - `queries.py`: what is asked of the database, each question by its name.
 - `surface.py`: what the API asks besides: news over all logs, pages, tokens, keys of clients.
+- `board.py`: tasks at a glance: rows, counts, repositories.
+- `figures.py`: what past attempts took: samples, sums by day.
 - `schema.py`: the tables and how values become columns.
 - `database.py`: connections, transactions, and what their failures mean to a person.
 - `migrations/`: how the tables came to be what they are; only ever appended to.

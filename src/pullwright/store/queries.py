@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Row, Table, delete, func, insert, select, upd
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import UsageError
 from pullwright.domain.forge import FORGE, ForgeEntry
+from pullwright.domain.need import TELLING, need_of
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.projection import attempt_after, concerns_attempt, task_after
 from pullwright.domain.task import Attempt, PullRequest, State, Task
 from pullwright.domain.transcript import Event, Moved, PauseRequested, Recorded, TurnEnded, from_json, to_json
-from pullwright.domain.value import Value
+from pullwright.domain.value import Value, task_of
 from pullwright.domain.webhook import TOLD, Call
 from pullwright.store.schema import (
     ATTEMPTS,
@@ -189,7 +190,21 @@ def append_event(connection: Connection, log: str, event: Event, at: datetime, *
         _save_difference(connection, TASKS, task, task_after(task, recorded))
         if told and isinstance(event, Moved) and event.state in TOLD:
             _add_call(connection, recorded, event)
+    if event.kind in TELLING:
+        _save_need(connection, task_of(log) if of_attempt else log)
     return recorded.number
+
+
+def _save_need(connection: Connection, task_id: str) -> None:
+    """What a task needs a person for, by what its log and its attempts' logs have come to."""
+    attempts = select(ATTEMPTS.c.id, ATTEMPTS.c.state).where(ATTEMPTS.c.task == task_id)
+    states = {row.id: State(row.state) for row in connection.execute(attempts)}
+    told = select(EVENTS).where(EVENTS.c.log.in_([task_id, *states]), EVENTS.c.kind.in_(TELLING))
+    events = [recorded_of(row) for row in connection.execute(told.order_by(EVENTS.c.position))]
+    task = _task_of(connection.execute(select(TASKS).where(TASKS.c.id == task_id)).one(), [])
+    need = need_of(task, states, events)
+    if need is not task.needs:
+        connection.execute(update(TASKS).where(TASKS.c.id == task_id).values(needs=need and need.value))
 
 
 def _add_call(connection: Connection, recorded: Recorded, moved: Moved) -> None:
@@ -443,11 +458,12 @@ def _attempts_of_tasks(connection: Connection, tasks: Sequence[str]) -> dict[str
 
 
 def _task_of(row: Row[Any], attempts: Sequence[Attempt]) -> Task:
-    return Task.model_validate(dict(row._mapping) | {"attempts": tuple(attempts)})
+    known = {name: value for name, value in row._mapping.items() if name in Task.model_fields}
+    return Task.model_validate(known | {"attempts": tuple(attempts)})
 
 
 def _attempt_of(row: Row[Any]) -> Attempt:
-    return Attempt.model_validate(dict(row._mapping))
+    return Attempt.model_validate({name: row._mapping[name] for name in Attempt.model_fields})
 
 
 def recorded_of(row: Row[Any]) -> Recorded:

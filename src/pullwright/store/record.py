@@ -15,15 +15,17 @@ from pullwright.domain.errors import UsageError
 from pullwright.domain.forge import ForgeEntry
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.secret import Redactor, SecretEntry
-from pullwright.domain.task import Attempt, PullRequest, Task
+from pullwright.domain.task import Attempt, Mode, PullRequest, RepositoryRef, Task
 from pullwright.domain.transcript import Event, Recorded
 from pullwright.domain.value import now
 from pullwright.domain.webhook import Call
 from pullwright.settings import Settings
-from pullwright.store import queries, surface
+from pullwright.store import board, figures, queries, surface
 from pullwright.store.blobs import Blobs
+from pullwright.store.board import BoardFilter, Counts, KnownRepository, Place, TaskRow
 from pullwright.store.censor import Censor
 from pullwright.store.database import Database, answering
+from pullwright.store.figures import Sample, UsageFilter, UsageRow
 from pullwright.store.log import Log
 from pullwright.store.queries import PreparedEnvironment, Underway
 from pullwright.store.surface import News, Submission, Wanted
@@ -159,6 +161,54 @@ class Record:
     async def page(self, wanted: Wanted) -> list[Task]:
         """The tasks that fit, newest first."""
         return await self._database.read(surface.page_of_tasks, wanted)
+
+    async def board(self, wanted: BoardFilter, after: Place | None = None, limit: int = 50) -> list[TaskRow]:
+        """Tasks at a glance: those that need a person first, then the others, each newest first."""
+        return await self._database.read(board.board, wanted, after, limit)
+
+    async def rows(self, tasks: Sequence[str]) -> list[TaskRow]:
+        """These tasks at a glance, as far as there are any."""
+        return await self._database.read(board.rows_of, tasks)
+
+    async def counts(self, wanted: BoardFilter) -> Counts:
+        """How many tasks fit, by what a board can be narrowed to."""
+        return await self._database.read(board.counts, wanted)
+
+    async def repositories(self) -> list[KnownRepository]:
+        """The repositories that tasks were handed in for, the last used first."""
+        return await self._database.read(board.known_repositories)
+
+    async def repository(self, key: str) -> RepositoryRef:
+        """A repository that a task was handed in for, by its key. Raises `UsageError`."""
+        found = await self._database.read(board.repository_of, key)
+        if found is None:
+            raise UsageError(f"There is no repository {key} that a task was handed in for.")
+        return found
+
+    async def samples(
+        self,
+        *,
+        mode: Mode,
+        limit: int,
+        repository: str | None = None,
+        engine: str | None = None,
+        model: str | None = None,
+        among: frozenset[str] | None = None,
+    ) -> list[Sample]:
+        """What the newest attempts of that kind took; None stands for any; without an engine the model is any, too."""
+        return await self._database.read(
+            figures.samples,
+            mode=mode,
+            repository=repository,
+            engine=engine,
+            model=model,
+            limit=limit,
+            among=among,
+        )
+
+    async def usage(self, wanted: UsageFilter) -> list[UsageRow]:
+        """What attempts took, by day, repository, engine and model."""
+        return await self._database.read(figures.usage, wanted)
 
     async def add_token(self, token: Token, digest: str) -> None:
         """Write a token down, by the digest of what its holder has."""

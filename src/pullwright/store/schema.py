@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0008"
+HEAD = "0009"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -79,7 +79,12 @@ TASKS = Table(
     Column("citations", Json, nullable=False, server_default="[]"),
     Column("pull_request", Json),
     Column("cancel_requested", Boolean, nullable=False),
+    Column("needs", String(16)),
+    Column("repository", Text, nullable=False, server_default=""),  # the key, from `request`, to be asked by
+    Column("mode", String(8), nullable=False, server_default="code"),
     Index("tasks_by_age", "created", "id"),
+    Index("tasks_by_repository", "repository", "created"),
+    Index("tasks_by_need", "needs", "created"),
     Index("tasks_by_state", "state", "created"),
 )
 
@@ -108,6 +113,10 @@ ATTEMPTS = Table(
     Column("receipt", Json),
     Column("seconds", Float, nullable=False),
     Column("started", Moment),
+    Column("verdict", String(16)),  # these four from `receipt` and `usage`, to be counted and added up
+    Column("cost", Float),
+    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("task", "ordinal", name="attempts_by_task"),
 )
 
