@@ -42,6 +42,28 @@ def application(platform: Platform, hosts: frozenset[str], codes: Codes | None =
     `hosts` are the names by which the server may be asked: a page that has brought its own name to point here
     (DNS rebinding) is answered nothing.
     """
+    app = _routed()
+    app.state.feed = feed = Feed(platform.record)
+    app.state.platform = replace(platform, reveal=feed.reveal)
+    app.state.codes = codes or Codes()
+    answer_errors(app)
+
+    @app.exception_handler(Unchanged)
+    async def _unchanged(_: Request, known: Unchanged) -> Response:
+        return Response(status_code=304, headers={"etag": known.tag, "cache-control": "private, no-cache"})
+
+    app.router.default = Console()
+    app.add_middleware(Surrounded, hosts=hosts)
+    return app
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document as `/api/v1/openapi.json` has it; no platform is needed for it."""
+    return _described(_routed())
+
+
+def _routed() -> FastAPI:
+    """The routes and what the document says of them."""
     app = FastAPI(
         title="Pullwright",
         version=__version__,
@@ -52,23 +74,11 @@ def application(platform: Platform, hosts: frozenset[str], codes: Codes | None =
         generate_unique_id_function=_name_of,
         redirect_slashes=False,
     )
-    app.state.feed = feed = Feed(platform.record)
-    app.state.platform = replace(platform, reveal=feed.reveal)
-    app.state.codes = codes or Codes()
-    answer_errors(app)
-
-    @app.exception_handler(Unchanged)
-    async def _unchanged(_: Request, known: Unchanged) -> Response:
-        return Response(status_code=304, headers={"etag": known.tag, "cache-control": "private, no-cache"})
-
     api = APIRouter(prefix=PREFIX)
     for part in _PARTS:
         api.include_router(part)
     app.include_router(api)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
-
-    app.router.default = Console()
-    app.add_middleware(Surrounded, hosts=hosts)
     return app
 
 
