@@ -3,18 +3,21 @@
 A client sends `Authorization: Bearer TOKEN`. A browser signs in once and is known by a cookie afterwards, which no
 script can read; what changes something must then come from our own pages: their requests carry `X-Pullwright: 1`, which
 no other origin's can without being asked about first (https://fetch.spec.whatwg.org/#http-cors-protocol).
+
+What a caller may not see is not there for them: routes get the platform as its record looks through the caller's eyes
+(`store/visible.py`), whichever flow they go on to ask.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from pullwright.api.problems import Refused
-from pullwright.domain.access import Scope, Token
+from pullwright.domain.access import Caller, Scope
+from pullwright.flow.callers import SESSION_DAYS, as_seen_by, by_session, by_token
 from pullwright.flow.platform import Platform
-from pullwright.flow.tokens import holder
 
 COOKIE = "pullwright"
 OWN_PAGES = "x-pullwright"
@@ -29,6 +32,18 @@ def platform_of(request: Request) -> Platform:
     return platform
 
 
+def give_cookie(request: Request, response: Response, secret: str) -> None:
+    """Let a browser be known by this from now on."""
+    response.set_cookie(
+        COOKIE,
+        secret,
+        max_age=SESSION_DAYS * 24 * 3600,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+
+
 def _secret(request: Request) -> tuple[str | None, bool]:
     """What was sent to be known by, and whether a browser sent it by itself."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -37,10 +52,16 @@ def _secret(request: Request) -> tuple[str | None, bool]:
     return request.cookies.get(COOKIE), True
 
 
-async def _admit(request: Request, scope: Scope) -> Token:
+async def caller_of(
+    request: Request, _bearer: Annotated[object, Depends(_bearer)], _cookie: Annotated[object, Depends(_cookie)]
+) -> Caller:
+    """Who asks. Raises `Refused`."""
     secret, by_itself = _secret(request)
-    token = await holder(platform_of(request).record, secret) if secret else None
-    if token is None:
+    record = platform_of(request).record
+    caller = None
+    if secret:
+        caller = await (by_session(record, secret) if by_itself else by_token(record, secret))
+    if caller is None:
         raise Refused(
             401,
             "Not signed in",
@@ -49,22 +70,28 @@ async def _admit(request: Request, scope: Scope) -> Token:
         )
     if by_itself and request.method not in ("GET", "HEAD") and request.headers.get(OWN_PAGES) != "1":
         raise Refused(403, "Not from our pages", f"What changes something carries `{OWN_PAGES}: 1`.")
-    if not token.scope.includes(scope):
-        raise Refused(403, "Not allowed", f"This takes a token of scope {scope}; {token.name!r} has {token.scope}.")
-    return token
+    return caller
 
 
-def _admitting(scope: Scope) -> Callable[..., Awaitable[Token]]:
-    async def admit(
-        request: Request, _bearer: Annotated[object, Depends(_bearer)], _cookie: Annotated[object, Depends(_cookie)]
-    ) -> Token:
-        return await _admit(request, scope)
+_Known = Annotated[Caller, Depends(caller_of)]
+
+
+def _admitting(scope: Scope) -> Callable[..., Awaitable[Caller]]:
+    async def admit(caller: _Known) -> Caller:
+        if not caller.scope.includes(scope):
+            raise Refused(403, "Not allowed", f"This takes {scope}; {caller.name!r} has {caller.scope} here.")
+        return caller
 
     return admit
 
 
+def _as_seen(request: Request, caller: _Known) -> Platform:
+    return as_seen_by(platform_of(request), caller)
+
+
 # The only ways into a route; a test holds every route against them.
-Reader = Annotated[Token, Depends(_admitting(Scope.READ))]
-Writer = Annotated[Token, Depends(_admitting(Scope.WRITE))]
-Admin = Annotated[Token, Depends(_admitting(Scope.ADMIN))]
-House = Annotated[Platform, Depends(platform_of)]
+Reader = Annotated[Caller, Depends(_admitting(Scope.READ))]
+Writer = Annotated[Caller, Depends(_admitting(Scope.WRITE))]
+Admin = Annotated[Caller, Depends(_admitting(Scope.ADMIN))]
+House = Annotated[Platform, Depends(_as_seen)]  # with nothing in it that the caller may not see
+Whole = Annotated[Platform, Depends(platform_of)]  # for routes that nobody has signed in for yet

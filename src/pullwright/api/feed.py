@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -27,6 +27,7 @@ class Listener:
     """Somebody who listens: to everything, or to one log."""
 
     log: str | None
+    sees: Callable[[str], bool]  # by where a repository is
     heard: "asyncio.Queue[News | Live | None]" = field(default_factory=lambda: asyncio.Queue(MOST_BEHIND))
     late: bool = False  # it has missed something: it is sent away, and begins anew from what it has seen
 
@@ -34,6 +35,8 @@ class Listener:
         """Hand something on."""
         log = news.attempt if isinstance(news, Live) else news.recorded.log
         if self.late or self.log not in (None, log):
+            return
+        if isinstance(news, News) and not self.sees(news.repository):
             return
         if self.heard.qsize() >= MOST_BEHIND - 1:
             if isinstance(news, Live):
@@ -53,9 +56,9 @@ class Feed:
         self._looking: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def listening(self, log: str | None = None) -> AsyncIterator[Listener]:
-        """Hear of what is written from now on."""
-        listener = Listener(log)
+    async def listening(self, sees: Callable[[str], bool], log: str | None = None) -> AsyncIterator[Listener]:
+        """Hear of what is written from now on about the repositories that somebody sees, by where they are."""
+        listener = Listener(log, sees)
         self._listeners.add(listener)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(await self._record.last_position()))

@@ -111,7 +111,10 @@ class TokenOrder(_Sent):
     """A token to be made."""
 
     name: str = Field(min_length=1, max_length=200, description="Where it is going to be used.")
-    scope: Scope = Scope.WRITE
+    scope: Scope | None = Field(None, description="write if not given, or as much as one may.")
+    user: str | None = Field(
+        None, max_length=100, description="Whom it speaks for, by an admin; whoever asks where it is left out."
+    )
 
 
 class SignIn(_Sent):

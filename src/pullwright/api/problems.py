@@ -13,6 +13,7 @@ from pullwright.domain.errors import (
     ForgeError,
     IllegalMove,
     MachineError,
+    NotAllowed,
     PullwrightError,
     RepositoryError,
     UsageError,
@@ -71,6 +72,8 @@ def answer(status: int, title: str, detail: str, headers: dict[str, str] | None 
 def meaning(error: PullwrightError) -> tuple[int, str]:
     """The status and the title of an error of ours."""
     match error:
+        case NotAllowed():
+            return 403, "Not allowed"
         case UsageError() if str(error).startswith("There is no "):
             return 404, "Not found"
         case UsageError() | ConfigurationError():

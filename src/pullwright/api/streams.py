@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from pullwright.api.access import House, Reader
 from pullwright.api.feed import Feed, Live
 from pullwright.api.problems import Refused, problems
+from pullwright.domain.access import Caller
 from pullwright.domain.transcript import Moved, Recorded
 from pullwright.store.record import Record
 from pullwright.store.surface import News
@@ -42,12 +43,12 @@ After = Annotated[int | None, Query(ge=0, le=2**62, description="The same, for c
     summary="What happens in one attempt, from its beginning or from what was seen",
 )
 async def attempt_events(
-    attempt: str, request: Request, house: House, _: Reader, last: LastEvent = None, after: After = None
+    attempt: str, request: Request, house: House, caller: Reader, last: LastEvent = None, after: After = None
 ) -> EventStream:
     """`recorded` events are the log, each with its number as id; `piece` events what is said or printed right now."""
     seen = _seen(last, after) or 0
     await house.record.attempt(attempt)
-    return EventStream(_of_log(house.record, _feed(request), attempt, seen))
+    return EventStream(_of_log(house.record, _feed(request), caller, attempt, seen))
 
 
 @router.get(
@@ -57,12 +58,12 @@ async def attempt_events(
     summary="What happens to one task itself: its own log, without its attempts'",
 )
 async def task_events(
-    task: str, request: Request, house: House, _: Reader, last: LastEvent = None, after: After = None
+    task: str, request: Request, house: House, caller: Reader, last: LastEvent = None, after: After = None
 ) -> EventStream:
     """`recorded` events, each with its number as id."""
     seen = _seen(last, after) or 0
     found = await house.record.task(task)
-    return EventStream(_of_log(house.record, _feed(request), found.id, seen))
+    return EventStream(_of_log(house.record, _feed(request), caller, found.id, seen))
 
 
 @router.get(
@@ -72,10 +73,10 @@ async def task_events(
     summary="That something happened, anywhere, from now on or from what was seen",
 )
 async def all_events(
-    request: Request, house: House, _: Reader, last: LastEvent = None, after: After = None
+    request: Request, house: House, caller: Reader, last: LastEvent = None, after: After = None
 ) -> EventStream:
     """`happened` events: task, log, number, kind and, where it moved, the state. What happened is in the logs."""
-    return EventStream(_of_all(house.record, _feed(request), _seen(last, after)))
+    return EventStream(_of_all(house.record, _feed(request), caller, _seen(last, after)))
 
 
 def _feed(request: Request) -> Feed:
@@ -91,8 +92,8 @@ def _seen(last: str | None, after: int | None) -> int | None:
     return int(last)
 
 
-async def _of_log(record: Record, feed: Feed, log: str, seen: int) -> AsyncIterator[bytes]:
-    async with feed.listening(log) as listener:
+async def _of_log(record: Record, feed: Feed, caller: Caller, log: str, seen: int) -> AsyncIterator[bytes]:
+    async with feed.listening(caller.may_use, log) as listener:
         yield b": hello\n\n"
         for recorded in await record.events(log, seen):
             seen = recorded.number
@@ -111,8 +112,8 @@ async def _of_log(record: Record, feed: Feed, log: str, seen: int) -> AsyncItera
                     pass
 
 
-async def _of_all(record: Record, feed: Feed, seen: int | None) -> AsyncIterator[bytes]:
-    async with feed.listening() as listener:
+async def _of_all(record: Record, feed: Feed, caller: Caller, seen: int | None) -> AsyncIterator[bytes]:
+    async with feed.listening(caller.may_use) as listener:
         yield b": hello\n\n"
         if seen is not None:
             while page := await record.news(seen, _PAGE):

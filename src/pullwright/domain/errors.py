@@ -6,6 +6,7 @@ PullwrightError
 │   ├── NoCommits                     the repository has no commit to start from
 │   ├── UnknownBase                   the base names no commit
 │   └── NothingToCheck                no test command is known and none was given
+├── NotAllowed (PermissionError)      whoever asks may not do it
 ├── ConfigurationError (ValueError)   the platform's own settings are wrong
 │   └── ModelUnavailable              no model is configured, or its key, name or address is wrong
 │       └── ModelUnreachable          nothing answers at its address
@@ -54,6 +55,10 @@ class UnknownBase(UsageError):
 
 class NothingToCheck(UsageError):
     """No check command is known for the repository and none was given."""
+
+
+class NotAllowed(PullwrightError, PermissionError):
+    """Whoever asks may not do it."""
 
 
 class ConfigurationError(PullwrightError, ValueError):

@@ -29,6 +29,7 @@
 - `forges.py`: how a person makes a forge known.
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.
+- `callers.py`: who asks, and the platform as they may use it.
 - `tokens.py`: tokens of the API: made, known again.
 - `worker.py`: who does the work: one process per data directory.
 """

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pullwright.domain.errors import RepositoryError
+from pullwright.domain.errors import RepositoryError, UsageError
 from pullwright.domain.task import RepositoryRef
 from pullwright.domain.value import now
 from pullwright.repos import address, disk, git, partial, standing
@@ -50,6 +50,10 @@ async def _nothing(_: RepositoryRef) -> None:
     return None
 
 
+async def _everything(_location: str, _found: RepositoryRef | None) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Repositories:
     """Every repository that was worked on.
@@ -58,6 +62,7 @@ class Repositories:
     hosts that want one, `sign_in` is called before such a host is read. A first transfer of more than `partial_objects`
     is taken without the contents of files, one of more than `most_bytes` is refused. `patience` is how many seconds a
     broken transfer waits before it goes on, doubled each time. More than `most_packs` packs are gathered into few.
+    `admit` hears what somebody named and what that is, None where it is nothing, and raises where it is not for them.
     """
 
     root: Path
@@ -68,6 +73,7 @@ class Repositories:
     most_packs: int = MOST_PACKS
     patience: float = 1.0
     sign_in: Callable[[RepositoryRef], Awaitable[None]] = _nothing
+    admit: Callable[[str, RepositoryRef | None], Awaitable[None]] = _everything
 
     @classmethod
     def of(cls, settings: Settings) -> "Repositories":
@@ -81,7 +87,13 @@ class Repositories:
 
     async def locate(self, location: str, cwd: Path) -> RepositoryRef:
         """What a person wrote, as a reference. Raises `NotARepository` or `UsageError`."""
-        return await address.locate(location, cwd)
+        try:
+            found = await address.locate(location, cwd)
+        except UsageError:
+            await self.admit(location, None)
+            raise
+        await self.admit(location, found)
+        return found
 
     def store(self, ref: RepositoryRef) -> Store:
         """The repository's bare store, fetched before or not."""

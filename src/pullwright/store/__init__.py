@@ -5,6 +5,8 @@
 - `surface.py`: what the API asks besides: news over all logs, pages, tokens, keys of clients.
 - `board.py`: tasks at a glance: rows, counts, repositories.
 - `figures.py`: what past attempts took: samples, sums by day.
+- `people.py`: users, teams, sessions, and what they see.
+- `visible.py`: the record as one caller may see it.
 - `schema.py`: the tables and how values become columns.
 - `database.py`: connections, transactions, and what their failures mean to a person.
 - `migrations/`: how the tables came to be what they are; only ever appended to.

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, insert, select, update
 
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import UsageError
@@ -14,7 +14,7 @@ from pullwright.domain.forge import FORGE, ForgeEntry
 from pullwright.domain.need import TELLING, need_of
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.projection import attempt_after, concerns_attempt, task_after
-from pullwright.domain.task import Attempt, PullRequest, State, Task
+from pullwright.domain.task import Attempt, PullRequest, RepositoryRef, State, Task
 from pullwright.domain.transcript import Event, Moved, PauseRequested, Recorded, TurnEnded, from_json, to_json
 from pullwright.domain.value import Value, task_of
 from pullwright.domain.webhook import TOLD, Call
@@ -27,10 +27,14 @@ from pullwright.store.schema import (
     FORGES,
     LOCAL_COMMENTS,
     LOCAL_PULL_REQUESTS,
+    REPOSITORIES,
     SECRETS,
     TASKS,
     WEBHOOK_CALLS,
 )
+
+Among = frozenset[str] | None
+"""Keys of repositories; None: whichever."""
 
 _FINAL = [state.value for state in State if state.final]
 
@@ -57,7 +61,15 @@ def add_task(connection: Connection, task: Task) -> Task:
     """Write a new task down; where its id is there already, leave it and give what is."""
     if connection.execute(select(TASKS.c.id).where(TASKS.c.id == task.id)).first() is None:
         connection.execute(insert(TASKS).values(_columns(TASKS, task)))
+        know_repository(connection, task.request.repository)
     return _task(connection, task.id)
+
+
+def know_repository(connection: Connection, repository: RepositoryRef) -> None:
+    """Remember where the repository of a key is."""
+    known = select(REPOSITORIES.c.key).where(REPOSITORIES.c.key == repository.key)
+    if connection.execute(known).first() is None:
+        connection.execute(insert(REPOSITORIES).values(key=repository.key, location=repository.location))
 
 
 def add_attempt(connection: Connection, attempt: Attempt) -> Attempt:
@@ -69,10 +81,10 @@ def add_attempt(connection: Connection, attempt: Attempt) -> Attempt:
     return _attempt_of(row)
 
 
-def find_task(connection: Connection, prefix: str) -> Task:
+def find_task(connection: Connection, prefix: str, among: Among = None) -> Task:
     """The task of that id, or the only one whose id begins so. Raises `UsageError`."""
-    begins = TASKS.c.id.startswith(prefix.lower(), autoescape=True)
-    ids = list(connection.execute(select(TASKS.c.id).where(begins).order_by(TASKS.c.id).limit(5)).scalars())
+    begins = select(TASKS.c.id).where(TASKS.c.id.startswith(prefix.lower(), autoescape=True), *within(among))
+    ids = list(connection.execute(begins.order_by(TASKS.c.id).limit(5)).scalars())
     if prefix.lower() in ids:
         ids = [prefix.lower()]
     if not ids or not prefix:
@@ -90,9 +102,14 @@ def find_attempt(connection: Connection, attempt_id: str) -> Attempt:
     return _attempt_of(row)
 
 
-def latest_tasks(connection: Connection, limit: int) -> list[Task]:
+def within(among: Among) -> list[ColumnElement[bool]]:
+    """What a query asks besides: only tasks of these repositories, by their keys."""
+    return [] if among is None else [TASKS.c.repository.in_(among)]
+
+
+def latest_tasks(connection: Connection, limit: int, among: Among = None) -> list[Task]:
     """The newest tasks with their attempts, newest first."""
-    newest = select(TASKS).order_by(TASKS.c.created.desc(), TASKS.c.id.desc()).limit(limit)
+    newest = select(TASKS).where(*within(among)).order_by(TASKS.c.created.desc(), TASKS.c.id.desc()).limit(limit)
     return tasks_of(connection, connection.execute(newest).all())
 
 
@@ -335,8 +352,7 @@ def secrets_of(connection: Connection, scope: str) -> list[tuple[str, str, datet
 def repository_of(connection: Connection, log: str) -> str | None:
     """The key of the repository that a task's or an attempt's log is about."""
     task = select(ATTEMPTS.c.task).where(ATTEMPTS.c.id == log).scalar_subquery()
-    request = connection.execute(select(TASKS.c.request).where(TASKS.c.id.in_([log, task]))).scalar()
-    return None if request is None else str(request["repository"]["key"])
+    return connection.execute(select(TASKS.c.repository).where(TASKS.c.id.in_([log, task]))).scalar()
 
 
 def drop_secret(connection: Connection, scope: str, name: str) -> bool:

@@ -27,6 +27,7 @@ from pullwright.store.censor import Censor
 from pullwright.store.database import Database, answering
 from pullwright.store.figures import Sample, UsageFilter, UsageRow
 from pullwright.store.log import Log
+from pullwright.store.people import People
 from pullwright.store.queries import PreparedEnvironment, Underway
 from pullwright.store.surface import News, Submission, Wanted
 from pullwright.store.vault import Vault
@@ -47,6 +48,7 @@ class Record:
         self._blobs = Blobs(settings.blobs)
         self._vault = Vault(settings.home / "secrets.key")
         self._censor = Censor(self._vault)
+        self.people = People(database)
 
     @classmethod
     async def open(cls, settings: Settings) -> "Record":
@@ -209,6 +211,10 @@ class Record:
     async def usage(self, wanted: UsageFilter) -> list[UsageRow]:
         """What attempts took, by day, repository, engine and model."""
         return await self._database.read(figures.usage, wanted)
+
+    async def know_repository(self, repository: RepositoryRef) -> None:
+        """Remember where the repository of a key is, before it has a task."""
+        await self._database.write(queries.know_repository, repository)
 
     async def add_token(self, token: Token, digest: str) -> None:
         """Write a token down, by the digest of what its holder has."""

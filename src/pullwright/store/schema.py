@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0009"
+HEAD = "0010"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -178,6 +178,54 @@ DELIVERIES = Table(
     Column("theirs", Boolean, nullable=False, server_default=text("false")),
 )
 
+REPOSITORIES = Table(
+    "repositories",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("location", Text, nullable=False),
+)
+
+USERS = Table(
+    "users",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("role", String(8), nullable=False),
+    Column("email", String(320)),
+    Column("issuer", Text),
+    Column("subject", Text),
+    Column("created", Moment, nullable=False),
+    Column("removed", Moment),
+    UniqueConstraint("issuer", "subject", name="users_by_subject"),
+)
+
+TEAMS = Table("teams", METADATA, Column("name", String(100), primary_key=True))
+
+TEAM_MEMBERS = Table(
+    "team_members",
+    METADATA,
+    Column("team", String(100), ForeignKey("teams.name"), primary_key=True),
+    Column("user", String(16), ForeignKey("users.id"), primary_key=True),
+    Column("claimed", Boolean, nullable=False, server_default=text("false")),  # by the issuer, who may take it back
+)
+
+TEAM_REPOSITORIES = Table(
+    "team_repositories",
+    METADATA,
+    Column("team", String(100), ForeignKey("teams.name"), primary_key=True),
+    Column("rule", Text, primary_key=True),
+)
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the cookie, which is not kept
+    Column("user", String(16), ForeignKey("users.id")),
+    Column("token", String(16), ForeignKey("tokens.id")),
+    Column("created", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+)
+
 TOKENS = Table(
     "tokens",
     METADATA,
@@ -185,6 +233,7 @@ TOKENS = Table(
     Column("name", Json, nullable=False),
     Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the token; the token itself is not kept
     Column("scope", String(8), nullable=False),
+    Column("user", String(16), ForeignKey("users.id")),
     Column("created", Moment, nullable=False),
     Column("used", Moment),
     Column("revoked", Moment),

@@ -1,18 +1,18 @@
 """What the API asks of the database besides: news over all logs, pages of tasks, tokens, keys of clients."""
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 from pydantic_core import to_json
-from sqlalchemy import Connection, Row, Text, and_, delete, func, insert, or_, select, type_coerce, update
+from sqlalchemy import Connection, Text, and_, delete, func, insert, or_, select, type_coerce, update
 
 from pullwright.domain.access import Token
 from pullwright.domain.task import State, Task
 from pullwright.domain.transcript import Recorded
 from pullwright.domain.value import Value
-from pullwright.store.queries import recorded_of, tasks_of
-from pullwright.store.schema import ATTEMPTS, EVENTS, SUBMISSIONS, TASKS, TOKENS
+from pullwright.store.people import token_from
+from pullwright.store.queries import Among, recorded_of, tasks_of, within
+from pullwright.store.schema import ATTEMPTS, EVENTS, REPOSITORIES, SUBMISSIONS, TASKS, TOKENS
 
 
 class News(Value):
@@ -20,6 +20,7 @@ class News(Value):
 
     position: int
     task: str
+    repository: str = Field(description="Where the task's repository is.")
     recorded: Recorded
 
 
@@ -45,22 +46,27 @@ def to_json_text(text: str) -> str:
     return to_json(text).decode()[1:-1]
 
 
-def news_after(connection: Connection, position: int, limit: int) -> list[News]:
+def news_after(connection: Connection, position: int, limit: int, among: Among = None) -> list[News]:
     """What happened in all logs after a place, in order; an attempt's task is named with it."""
     task = func.coalesce(ATTEMPTS.c.task, EVENTS.c.log).label("task")
     later = (
-        select(EVENTS, task)
+        select(EVENTS, task, REPOSITORIES.c.location)
         .select_from(EVENTS.outerjoin(ATTEMPTS, ATTEMPTS.c.id == EVENTS.c.log))
-        .where(EVENTS.c.position > position)
+        .join(TASKS, TASKS.c.id == task)
+        .join(REPOSITORIES, REPOSITORIES.c.key == TASKS.c.repository)
+        .where(EVENTS.c.position > position, *within(among))
         .order_by(EVENTS.c.position)
         .limit(limit)
     )
-    return [News(position=row.position, task=row.task, recorded=recorded_of(row)) for row in connection.execute(later)]
+    return [
+        News(position=row.position, task=row.task, repository=row.location, recorded=recorded_of(row))
+        for row in connection.execute(later)
+    ]
 
 
-def page_of_tasks(connection: Connection, wanted: Wanted) -> list[Task]:
+def page_of_tasks(connection: Connection, wanted: Wanted, among: Among = None) -> list[Task]:
     """The tasks that fit, with their attempts, newest first."""
-    query = select(TASKS).order_by(TASKS.c.created.desc(), TASKS.c.id.desc()).limit(wanted.limit)
+    query = select(TASKS).where(*within(among)).order_by(TASKS.c.created.desc(), TASKS.c.id.desc()).limit(wanted.limit)
     if wanted.states:
         query = query.where(TASKS.c.state.in_([state.value for state in wanted.states]))
     if wanted.words:
@@ -80,12 +86,12 @@ def add_token(connection: Connection, token: Token, digest: str) -> None:
 def token_of(connection: Connection, digest: str) -> Token | None:
     """The token that has this digest and has not been revoked."""
     row = connection.execute(select(TOKENS).where(TOKENS.c.digest == digest, TOKENS.c.revoked.is_(None))).first()
-    return None if row is None else _token_of(row)
+    return None if row is None else token_from(row)
 
 
 def tokens(connection: Connection) -> list[Token]:
     """All tokens, newest first, revoked ones too."""
-    return [_token_of(row) for row in connection.execute(select(TOKENS).order_by(TOKENS.c.created.desc()))]
+    return [token_from(row) for row in connection.execute(select(TOKENS).order_by(TOKENS.c.created.desc()))]
 
 
 def use_token(connection: Connection, token: str, at: datetime) -> None:
@@ -114,7 +120,3 @@ def keep_submission(connection: Connection, key: str, task: str | None) -> None:
         connection.execute(delete(SUBMISSIONS).where(SUBMISSIONS.c.key == key, SUBMISSIONS.c.task.is_(None)))
     else:
         connection.execute(update(SUBMISSIONS).where(SUBMISSIONS.c.key == key).values(task=task))
-
-
-def _token_of(row: Row[Any]) -> Token:
-    return Token.model_validate({name: row._mapping[name] for name in Token.model_fields})

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from pullwright.domain.access import Caller, Role, Scope
 from pullwright.domain.task import EngineChoice, RepositoryRef, State, TaskRequest
 from pullwright.domain.transcript import Event, Moved, Noticed, to_json
 from pullwright.domain.value import now
 from pullwright.settings import Settings
 from pullwright.store.database import Database
 from pullwright.store.record import Record
+from pullwright.store.visible import VisibleRecord
 
 REQUEST = TaskRequest(
     prompt="As it was",
@@ -62,6 +64,9 @@ async def test_the_first_version_is_brought_up(settings: Settings) -> None:
             (3, "second"),
             (4, "second"),
         ]
+        assert {news.repository for news in await record.news(0)} == {"/srv/tidy"}
+        seen = Caller(name="one", scope=Scope.READ, role=Role.VIEWER, rules=(), repositories=frozenset({"tidy-1"}))
+        assert len(await VisibleRecord(record, seen).tasks()) == 2
         await record.append("first", Noticed(text="as it is"))
         assert await record.last_position() == 5
     finally:

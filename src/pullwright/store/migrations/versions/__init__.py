@@ -9,4 +9,5 @@
 - `0007_surface.py`: every event's place over all logs; tokens; keys of clients.
 - `0008_webhook.py`: what is still to be told to the person's webhook.
 - `0009_board.py`: what tasks and attempts are listed, counted and added up by.
+- `0010_people.py`: users, teams, sessions, and the repositories that decide what they see.
 """

@@ -1,0 +1,353 @@
+"""Who may do what: every route x anonymous, viewer, member, member of another team, admin.
+
+The routes are read off the application. One without a line in `RULES` fails, so whoever adds a route says here who it
+is for; everything below it follows.
+"""
+
+import asyncio
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from pullwright.api.app import PREFIX
+from pullwright.domain.access import Caller, Role, User
+from pullwright.domain.task import Attempt, EngineChoice, RepositoryRef, Task, TaskRequest
+from pullwright.domain.transcript import Noticed
+from pullwright.domain.value import now
+from pullwright.flow.callers import as_seen_by, by_token
+from pullwright.flow.platform import Platform
+from pullwright.flow.tokens import issue
+from pullwright.repos.address import reference
+from pullwright.store.record import Record
+from pullwright.store.visible import VisibleRecord
+
+ANYBODY, VIEWER, MEMBER, ADMIN = None, Role.VIEWER, Role.MEMBER, Role.ADMIN
+
+RULES: dict[str, Role | None] = {  # the least that a route takes
+    "GET /health": ANYBODY,
+    "POST /session": ANYBODY,
+    "DELETE /session": VIEWER,
+    "GET /me": VIEWER,
+    "GET /doctor": ADMIN,
+    "GET /tokens": VIEWER,  # their own
+    "POST /tokens": VIEWER,  # for themselves, at most as powerful
+    "DELETE /tokens/{token}": VIEWER,  # their own
+    "GET /environments": VIEWER,
+    "POST /environments/survey": VIEWER,
+    "GET /events": VIEWER,
+    "GET /board": VIEWER,
+    "GET /board/counts": VIEWER,
+    "POST /tasks/{task}/dismiss": MEMBER,
+    "GET /repositories": VIEWER,
+    "GET /repositories/{key}/branches": VIEWER,
+    "POST /repositories/branches": MEMBER,
+    "GET /engines": VIEWER,
+    "GET /models": VIEWER,
+    "POST /tasks/estimate": MEMBER,
+    "GET /tasks": VIEWER,
+    "POST /tasks": MEMBER,
+    "GET /tasks/{task}": VIEWER,
+    "GET /tasks/{task}.patch": VIEWER,
+    "GET /tasks/{task}/events": VIEWER,
+    "GET /tasks/{task}/log": VIEWER,
+    "POST /tasks/{task}/answer": MEMBER,
+    "POST /tasks/{task}/cancel": MEMBER,
+    "POST /tasks/{task}/fork": MEMBER,
+    "POST /tasks/{task}/messages": MEMBER,
+    "POST /tasks/{task}/pause": MEMBER,
+    "POST /tasks/{task}/resume": MEMBER,
+    "POST /tasks/{task}/retry": MEMBER,
+    "POST /tasks/{task}/rewind": MEMBER,
+    "POST /tasks/{task}/undo-compaction": MEMBER,
+    "GET /attempts/{attempt}": VIEWER,
+    "GET /attempts/{attempt}/events": VIEWER,
+    "GET /attempts/{attempt}/log": VIEWER,
+    "GET /attempts/{attempt}/outputs/{number}": VIEWER,
+}
+
+HERE, THERE = reference("https://forge.example/red/tidy", "tidy"), reference("https://forge.example/blue/tool", "tool")
+FILLED = {
+    "key": HERE.key,
+    "task": "red00001",
+    "attempt": "red00001-1",
+    "number": "1",
+    "token": "no",
+    "user": "no",
+    "team": "no",
+}
+ABOUT_A_REPOSITORY = ("{task}", "{attempt}", "{key}")  # parameters by which a route is about something of a repository
+
+
+@dataclass(frozen=True)
+class People:
+    """The callers of the matrix, each with a token that may do all that their role may."""
+
+    platform: Platform
+    headers: dict[str, dict[str, str]]
+
+    async def sees(self, name: str) -> Platform:
+        """The platform as one of them sees it."""
+        caller = await by_token(self.platform.record, self.headers[name]["authorization"].removeprefix("Bearer "))
+        assert caller is not None
+        return as_seen_by(self.platform, caller)
+
+
+async def add_task(record: Record, task_id: str, repository: RepositoryRef) -> None:
+    request = TaskRequest(
+        prompt=f"Mend {repository.name}",
+        repository=repository,
+        base_commit="a" * 40,
+        attempts=(EngineChoice(engine="native", model="openai:none"),),
+    )
+    await record.submit(Task(id=task_id, request=request, created=now()))
+    await record.add_attempt(Attempt(id=f"{task_id}-1", task=task_id, ordinal=1, engine="native", model=None))
+    for log in (task_id, f"{task_id}-1"):
+        await record.append(log, Noticed(text=f"about {repository.name}"))
+    await record.save_environment(repository.key, "e" * 64, f"layer-{repository.name}", None)
+
+
+@pytest.fixture
+async def people(platform: Platform) -> People:
+    record = platform.record
+    await add_task(record, "red00001", HERE)
+    await add_task(record, "blue0001", THERE)
+    headers = {"anonymous": {}, "nobody": {"authorization": "Bearer pw_wrong"}}
+    teams = {"viewer": "red", "member": "red", "other": "blue", "admin": None}
+    for name, role in (("viewer", VIEWER), ("member", MEMBER), ("other", MEMBER), ("admin", ADMIN)):
+        assert role is not None
+        user = await record.people.add_user(User(id=f"u-{name}", name=name, role=role, created=now()))
+        _, secret = await issue(record, f"{name}'s", role.scope, user.id)
+        headers[name] = {"authorization": f"Bearer {secret}"}
+    for team in ("red", "blue"):
+        await record.people.add_team(team)
+        members = tuple(name for name, theirs in teams.items() if theirs == team)
+        rules = (f"https://forge.example/{team}/*",)
+        await record.people.change_team(team, repositories=rules, members=members)
+    return People(platform, headers)
+
+
+def routes(app: FastAPI) -> dict[str, dict[str, Any]]:
+    paths = app.openapi()["paths"].items()
+    return {
+        f"{method.upper()} {path.removeprefix(PREFIX)}": operation
+        for path, operations in paths
+        for method, operation in operations.items()
+    }
+
+
+def test_every_route_has_a_rule(app: FastAPI) -> None:
+    assert set(routes(app)) == set(RULES), "say in RULES of this file who the route is for"
+
+
+@pytest.mark.parametrize("who", ["anonymous", "nobody", "viewer", "other", "member", "admin"])
+async def test_every_route_lets_in_whom_it_should(app: FastAPI, people: People, who: str) -> None:
+    roles = {"viewer": VIEWER, "member": MEMBER, "other": MEMBER, "admin": ADMIN}
+    for route, operation in routes(app).items():
+        least = RULES[route]
+        if least is ANYBODY:
+            continue
+        answer = await ask(app, route, operation, people.headers[who])
+        known = roles.get(who)
+        if known is None:
+            assert answer.status_code == 401, (route, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+        elif not known.scope.includes(least.scope):
+            assert answer.status_code == 403, (route, answer.text)
+        elif who == "other" and any(name in route for name in ABOUT_A_REPOSITORY):
+            assert answer.status_code == 404, (route, answer.text)
+            assert answer.json()["detail"].startswith("There is no "), (route, answer.text)
+        else:
+            assert answer.status_code not in (401, 403, 500), (route, answer.text)
+            assert answer.status_code != 404 or not answer.json()["detail"].startswith("There is no task"), route
+        foreign = who in ("anonymous", "nobody", "other")
+        assert not (foreign and ("Mend tidy" in answer.text or HERE.location in answer.text)), (route, answer.text)
+        assert str(answer.status_code) in operation["responses"], (route, answer.status_code)
+
+
+async def ask(app: FastAPI, route: str, operation: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+    method, _, path = route.partition(" ")
+    url = PREFIX + path.format(**FILLED)
+    if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
+        return await begun(app, url, headers)
+    schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    body = None if schema is None else example(app.openapi(), schema)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return await client.request(method, url, json=body, headers=headers)
+
+
+def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """The least that fits a schema."""
+    if "$ref" in schema:
+        return example(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if "enum" in schema or "const" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    if "anyOf" in schema:
+        return example(document, schema["anyOf"][0])
+    match schema.get("type"):
+        case "object":
+            properties = schema.get("properties", {})
+            return {name: example(document, properties[name]) for name in schema.get("required", ())}
+        case "string":
+            return "x" * max(schema.get("minLength", 1), 1)
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return False
+        case "array":
+            return [example(document, schema["items"])] * schema.get("minItems", 0)
+    return None
+
+
+async def begun(
+    app: FastAPI, path: str, headers: dict[str, str], until: str = "\n\n", hello: asyncio.Event | None = None
+) -> httpx.Response:
+    """A stream up to where its text holds something; then the client goes away."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1"), *((name.encode(), value.encode()) for name, value in headers.items())],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    enough, start, body, asked = asyncio.Event(), {}, b"", False
+
+    async def receive() -> dict[str, object]:
+        nonlocal asked
+        if asked:
+            await enough.wait()
+            return {"type": "http.disconnect"}
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        nonlocal body
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            body += message["body"]
+            if hello is not None:
+                hello.set()
+        if until.encode() in body or (message["type"] == "http.response.body" and not message.get("more_body")):
+            enough.set()
+
+    async with asyncio.timeout(30):
+        await app(scope, receive, send)
+    return httpx.Response(start["status"], headers=start["headers"], content=body)
+
+
+async def test_lists_and_streams_hold_only_what_is_seen(
+    app: FastAPI, client: httpx.AsyncClient, people: People
+) -> None:
+    expected = {"viewer": {"red00001"}, "other": {"blue0001"}, "admin": {"red00001", "blue0001"}}
+    layers = {"viewer": {"layer-tidy"}, "other": {"layer-tool"}, "admin": {"layer-tidy", "layer-tool"}}
+    for who, tasks in expected.items():
+        headers = people.headers[who]
+        listed = (await client.get("/tasks", headers=headers)).json()["items"]
+        assert {task["id"] for task in listed} == tasks
+        found = (await client.get("/tasks", params={"words": "Mend"}, headers=headers)).json()["items"]
+        assert {task["id"] for task in found} == tasks
+        ready = (await client.get("/environments", headers=headers)).json()
+        assert {one["layer"] for one in ready} == layers[who]
+    await people.platform.record.append("red00001", Noticed(text="more"))
+    ours = await people.platform.record.append("blue0001-1", Noticed(text="the last"))
+    seen = await begun(app, f"{PREFIX}/events", people.headers["other"] | {"last-event-id": "0"}, f'"number": {ours},')
+    assert "blue0001" in seen.text
+    assert "red0000" not in seen.text
+
+
+async def test_what_happens_elsewhere_is_not_heard_of(app: FastAPI, people: People) -> None:
+    record = people.platform.record
+    position = await record.last_position()
+    headers = people.headers["other"] | {"last-event-id": str(position)}
+    hello = asyncio.Event()
+    listening = asyncio.create_task(begun(app, f"{PREFIX}/events", headers, "blue0001", hello))
+    await hello.wait()
+    await record.append("red00001", Noticed(text="secret"))
+    await record.append("blue0001", Noticed(text="ours"))
+    heard = await listening
+    assert "red0000" not in heard.text
+
+
+async def test_the_beginning_of_an_id_is_looked_for_among_what_is_seen(people: People) -> None:
+    await add_task(people.platform.record, "red00002", THERE)
+    assert (await (await people.sees("member")).record.task("red")).id == "red00001"
+    assert (await (await people.sees("other")).record.task("red")).id == "red00002"
+
+
+async def test_a_repository_is_named_only_by_those_who_have_it(client: httpx.AsyncClient, people: People) -> None:
+    told = []
+    for location in (HERE.location, "https://forge.example/blue/../red/tidy", "/", "/nowhere", "file:///etc"):
+        order = {"prompt": "x", "repository": location, "engines": ["repair"]}
+        for path in ("/tasks", "/environments/survey"):
+            body = order if path == "/tasks" else {"repository": location}
+            answer = await client.post(path, json=body, headers=people.headers["other"])
+            assert answer.status_code == 404, (location, answer.text)
+            told.append(answer.json()["detail"].replace(location, ""))
+    assert len(set(told)) == 1
+
+
+async def test_keys_of_clients_are_each_persons_own(people: People) -> None:
+    mine, theirs = await people.sees("member"), await people.sees("other")
+    await mine.record.submission("monday", "one")
+    await mine.record.keep_submission("monday", "red00001")
+    assert (await theirs.record.submission("monday", "two")).fresh
+
+
+async def test_tokens_are_at_most_as_powerful_as_their_maker(client: httpx.AsyncClient, people: People) -> None:
+    member, admin = people.headers["member"], people.headers["admin"]
+
+    async def make(headers: dict[str, str], **order: str) -> httpx.Response:
+        return await client.post("/tokens", json={"name": "ci", **order}, headers=headers)
+
+    assert (await make(member, scope="admin")).status_code == 403
+    assert (await make(member, scope="read", user="other")).status_code == 403
+    made = (await make(member, scope="read")).json()
+    assert made["token"]["user"] == "u-member"
+    weak = {"authorization": f"Bearer {made['secret']}"}
+    assert (await make(weak, scope="write")).status_code == 403
+    assert (await client.post("/tasks/red00001/cancel", headers=weak)).status_code == 403
+    listed = (await client.get("/tokens", headers=member)).json()
+    assert {one["name"] for one in listed} == {"ci", "member's"}
+    assert (await client.delete(f"/tokens/{made['token']['id']}", headers=people.headers["other"])).status_code == 404
+    assert (await client.delete(f"/tokens/{made['token']['id']}", headers=member)).status_code == 204
+    for_other = (await make(admin, scope="write", user="other")).json()
+    assert for_other["token"]["user"] == "u-other"
+    everybodys = (await make(admin, scope="admin", user="viewer")).json()
+    assert (await client.get("/doctor", headers={"authorization": f"Bearer {everybodys['secret']}"})).status_code == 403
+
+
+async def test_a_removed_user_is_nobody(client: httpx.AsyncClient, people: People) -> None:
+    await people.platform.record.people.remove_user("member")
+    assert (await client.get("/me", headers=people.headers["member"])).status_code == 401
+
+
+def test_every_verb_of_the_record_is_seen_through_or_needs_nothing() -> None:
+    """A new verb that could show a foreign repository's tasks has to be said in `store/visible.py`."""
+    needs_nothing = {
+        *("open", "close", "blob", "keep", "log", "follow", "last_position", "know_repository", "forges"),
+        *("token", "use_token", "add_token"),  # by their digests and ids; what is listed is seen through
+    }
+    for_workers_and_admins = {
+        *("unfinished", "under_way", "anything_to_do", "due_calls", "save_call", "end_call"),
+        *("save_forge", "remove_forge"),
+    }
+    verbs = {name for name, _ in inspect.getmembers(Record, inspect.isfunction) if not name.startswith("_")} | {"open"}
+    assert verbs - set(vars(VisibleRecord)) == needs_nothing | for_workers_and_admins
+
+
+async def test_one_alone_sees_everything_without_users(platform: Platform) -> None:
+    await add_task(platform.record, "red00001", HERE)
+    caller = Caller(name="serve", scope=Role.ADMIN.scope, role=Role.ADMIN)
+    assert [task.id for task in await as_seen_by(platform, caller).record.tasks()] == ["red00001"]
