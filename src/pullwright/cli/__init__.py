@@ -10,7 +10,7 @@
 - `forge.py`: `forge add|list|test|remove`.
 - `credential.py`: `env credential add|list|remove`.
 - `secret.py`: `env secret set|list|remove`.
-- `env.py`: `env list|show|prepare|shell`.
+- `env.py`: `env list|show|prepare|shell|log`.
 - `code.py`: `code map|find|refs|tests`.
 - `model.py`: `model add|list|test|remove`.
 - `serve.py`: `serve`.

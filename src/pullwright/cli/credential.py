@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="credential",
-    sort_key=8,
+    sort_key=9,
     help="Headers that are put into requests for a host outside the sandbox: add, list, remove.",
 )
 

@@ -1,4 +1,4 @@
-"""`env list|show|prepare|shell`, and the internet's commands beside them."""
+"""`env list|show|prepare|shell|log`, and the internet's commands beside them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pullwright.flow.desk import Order
 
 app = App(name="env", help="The environments that tasks work in.")
-app.command(internet, sort_key=4)
-app.command(allow, sort_key=5)
-app.command(deny, sort_key=6)
-app.command(learn, sort_key=7)
+app.command(internet, sort_key=5)
+app.command(allow, sort_key=6)
+app.command(deny, sort_key=7)
+app.command(learn, sort_key=8)
 app.command(credential)
 app.command(secret)
 
@@ -49,7 +49,8 @@ def list_environments(*, json: bool = False) -> int:
             rows = []
             for one in prepared:
                 layer, _, key = one.key.partition("-")
-                rows.append((one.repository, layer, key[:12], f"{one.prepared.astimezone():%Y-%m-%d %H:%M}"))
+                when = f"{one.prepared.astimezone():%Y-%m-%d %H:%M}"
+                rows.append((one.repository, layer, key[:12], when if one.layer else f"failed {when}"))
             answer_table(("REPOSITORY", "LAYER", "ENVIRONMENT", "PREPARED"), rows)
         else:
             answer([Line("no environment is prepared yet; `pullwright env prepare --repo PATH` prepares one")])
@@ -126,6 +127,38 @@ def shell(
         json: Print the exit status as JSON on standard output once it has ended; its output goes to standard error.
     """
     return asyncio.run(_shell(_order(repo, base, None, setup, sparse), argv or _SHELL, json=json))
+
+
+@app.command(sort_key=4)
+def log(*, repo: str = ".", maintenance: bool = False) -> int:
+    """Print what a repository's setup printed when it was run last, also where it failed.
+
+    Args:
+        repo: The repository: a path on disk or a URL.
+        maintenance: The maintenance script's instead.
+    """
+
+    async def perform() -> int:
+        from pullwright.cli.house import opened_platform
+        from pullwright.cli.screen import Screen
+        from pullwright.cli.story import Line
+        from pullwright.domain.errors import UsageError
+        from pullwright.flow.policies import script_logs
+
+        step = "maintenance" if maintenance else "setup"
+        async with opened_platform() as platform:
+            reference = await platform.repositories.locate(repo, Path.cwd())
+            logs = [one for one in await script_logs(platform, reference) if one.step == step]
+            if not logs:
+                raise UsageError(f"no {step} of this repository has been run; `pullwright env prepare` runs it")
+            last, text = logs[0], await platform.record.blob(logs[0].blob)
+        how = "failed" if last.failed else "done"
+        Screen().show([Line(f"{step} of {last.at.astimezone():%Y-%m-%d %H:%M:%S}, {how}", "head")])
+        sys.stdout.buffer.write(text)
+        sys.stdout.flush()
+        return 0
+
+    return asyncio.run(perform())
 
 
 def _order(repo: str, base: str | None, check: str | None, setup: str | None, sparse: list[str] | None) -> Order:

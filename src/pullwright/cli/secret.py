@@ -10,7 +10,7 @@ from cyclopts import App
 
 app = App(
     name="secret",
-    sort_key=9,
+    sort_key=10,
     help="Secrets that setup and maintenance scripts find in variables, and that no agent sees: set, list, remove.",
 )
 

@@ -234,6 +234,8 @@ def environment_lines(chosen: EnvironmentChosen) -> list[Line]:
         lines.append(Line(f"  laid out: only {names(environment.sparse)}"))
     if environment.modules:
         lines.append(Line(f"  submodules: {names(tuple(module.path for module in environment.modules))}", "dim"))
+    if environment.secrets:
+        lines.append(Line(f"  secrets: {names(tuple(environment.secrets))}, for setup and maintenance only"))
     for name, server in environment.servers.items():
         lines.append(Line(f"  mcp {shown(name)}: {first_line(server.command, 120)}"))
     return lines

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Field
@@ -73,6 +74,10 @@ class Environment(Value):
     lock_files: dict[str, str] = Field(
         default_factory=dict, description="Path to blob id of each file that the installed dependencies depend on."
     )
+    secrets: dict[str, datetime] = Field(
+        default_factory=dict,
+        description="The secrets that its scripts find in variables, by name, and when each was set.",
+    )
     network: NetworkPolicy = NetworkPolicy()
     limits: SandboxLimits = SandboxLimits()
     sparse: tuple[str, ...] = Field((), description="The directories that are laid out; empty: all of them.")
@@ -83,4 +88,9 @@ class Environment(Value):
         """What a prepared layer is reused by: the same scripts over the same lock files give the same key."""
         parts = [self.setup.command or "", repr(sorted(self.lock_files.items())), repr(sorted(self.variables.items()))]
         parts += [repr(self.sparse)] if self.sparse else []
+        parts += [self.secrets_key()] if self.secrets else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    def secrets_key(self) -> str:
+        """Another one where secrets were set or removed; it tells nothing of their values."""
+        return repr(sorted((name, changed.isoformat()) for name, changed in self.secrets.items()))

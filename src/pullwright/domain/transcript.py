@@ -71,13 +71,14 @@ class EnvironmentChosen(Value):
 
 
 class EnvironmentPrepared(Value):
-    """The environment's layer exists."""
+    """The environment's layers exist."""
 
     kind: Literal["environment-prepared"] = "environment-prepared"
     key: str
     reused: bool
     seconds: float
-    log: Output | None = None
+    log: Output | None = Field(None, description="What setup printed, where it was run just now.")
+    maintenance: Output | None = Field(None, description="What maintenance printed, where it was run just now.")
 
 
 class EnvironmentFailed(Value):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 
+from pullwright.domain.commits import CommitStyle
 from pullwright.domain.course import Held, Status
 from pullwright.domain.errors import HostileObject, PullwrightError, RepositoryError, SandboxLost
 from pullwright.domain.receipt import Receipt
@@ -17,6 +18,7 @@ from pullwright.engines.base import TurnOutcome, Work
 from pullwright.flow.codebase import keep_coverage
 from pullwright.flow.ground import ground_of, hand_of, on_ground, series_on
 from pullwright.flow.outside import agent_reach
+from pullwright.flow.secrets import refuse_secrets
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.repos.change import take_change
@@ -179,6 +181,8 @@ async def take_the_change(shift: Shift, attempt_id: str) -> None:
         # The moment of the last turn, not of this step, so that a second call makes the same commit.
         when=ended[-1] if ended else task.created,
     )
+    series = task.request.commits.style is CommitStyle.KEEP
+    await refuse_secrets(shift.platform, task.request.repository, change, series=series)
     known = [recorded.event.change for recorded in events if isinstance(recorded.event, ChangeTaken)]
     if not known or known[-1] != change:
         await record.append(attempt_id, ChangeTaken(change=change))
@@ -223,11 +227,14 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
         async with shift.workspaces.clean(task.request, environment, commit, name, shift.tell(attempt_id)) as sandbox:
             yield sandbox
 
+    async def keep(output: bytes) -> str:
+        return await record.keep(await record.cleared(attempt_id, output))
+
     store = shift.platform.repositories.store(task.request.repository)
     bench = Bench(
         store=store,
         machine=machine,
-        keep=record.keep,
+        keep=keep,
         progress=shift.tell(attempt_id),
         # Who bounds the attempt does not want to wait longer than that for a check that hangs.
         timeout=min(CHECK_SECONDS, task.request.limits.minutes * 60),

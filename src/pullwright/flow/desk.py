@@ -31,6 +31,7 @@ from pullwright.flow.environment import Environments, choose_environment, machin
 from pullwright.flow.ground import branch_of, commit_rules
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
+from pullwright.flow.secrets import list_secrets
 from pullwright.flow.takeup import named, take_up_branch, take_up_pull_request
 from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.repos.export import exported
@@ -110,10 +111,17 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
     taken = await store.take_changes(reference) if order.with_changes else None
     if taken is None and not order.base and not order.from_pr and await store.dirty(reference):
         notices.append("uncommitted changes are left out, HEAD is used; --with-changes takes them along")
-    policy = await platform.record.policy(reference.key)
+    policy, secrets = await platform.record.policy(reference.key), await list_secrets(platform, reference)
     await repositories.complete(reference, commit, None, say)
     chosen = await choose_environment(
-        store, taken or commit, policy, setup=order.setup, check=order.check, sparse=sparse, servers=dict(order.servers)
+        store,
+        taken or commit,
+        policy,
+        setup=order.setup,
+        check=order.check,
+        sparse=sparse,
+        servers=dict(order.servers),
+        secrets=secrets,
     )
     return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched, taken_up)
 

@@ -4,37 +4,50 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
-from pullwright.code import detect, setup_script
+from pullwright.code import detect
 from pullwright.domain.environment import Environment
-from pullwright.domain.errors import SandboxError, SetupFailed
+from pullwright.domain.errors import SandboxError
 from pullwright.domain.policy import EnvironmentPolicy, Phase
+from pullwright.domain.secret import SecretEntry
 from pullwright.domain.task import TaskRequest
-from pullwright.domain.transcript import EnvironmentChosen, Output, Progressed
+from pullwright.domain.transcript import EnvironmentChosen
 from pullwright.flow.checkouts import Checkouts, Ground
 from pullwright.flow.contents import binds
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
+from pullwright.flow.scripts import Ran, Script, discreet, run_script, without_secrets
+from pullwright.flow.secrets import variables_of
 from pullwright.repos import checkpoints
 from pullwright.repos.checkpoints import Layout
 from pullwright.repos.mirror import Store
 from pullwright.sandbox.base import Door, ExecRequest, Sandbox, SandboxSpec
 
 PLAIN = Layout()
-SETUP_SECONDS = 1800.0
 CHECKOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class SetupLayer:
-    """What setup wrote, as a layer; None where there was nothing to set up."""
+class Written:
+    """What a script wrote, as a layer; None where there was no script."""
 
-    layer: str | None
-    reused: bool
-    seconds: float
-    log: Output | None = None
+    layer: str | None = None
+    reused: bool = True
+    seconds: float = 0.0
+    log: bytes | None = None  # where it was run just now
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A workspace at a commit: its layers, lowest first, and how the scripts among them came about."""
+
+    layers: tuple[str, ...]
+    setup: Written = Written()
+    maintenance: Written = Written()
 
 
 async def choose_environment(
@@ -46,6 +59,7 @@ async def choose_environment(
     check: str | None = None,
     sparse: tuple[str, ...] = (),
     servers: Mapping[str, str] | None = None,
+    secrets: Sequence[SecretEntry] = (),
 ) -> EnvironmentChosen:
     """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection.
 
@@ -58,7 +72,9 @@ async def choose_environment(
 
     detected = await detect.detect(files, read)
     environment = detect.choose(detected, await read(".pullwright.toml"), setup, check, sparse, servers)
-    environment = environment.model_copy(update={"network": policy.network})
+    scripts = environment.setup.command or environment.maintenance.command
+    given = {entry.name: entry.changed for entry in secrets} if scripts else {}
+    environment = environment.model_copy(update={"network": policy.network, "secrets": given})
     return EnvironmentChosen(
         environment=environment, submodules=await store.has_submodules(commit), lfs=await store.has_lfs(commit)
     )
@@ -113,39 +129,79 @@ class Environments:
         self._checkouts = Checkouts(platform)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def setup(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> SetupLayer:
-        """The layer that the setup script wrote, made now if it is not there. Raises `SetupFailed`."""
-        if not environment.setup.command:
-            return SetupLayer(layer=None, reused=True, seconds=0.0)
-        key = f"setup-{environment.key()}"
-        async with self._locks[request.repository.key + key]:
-            if layer := await self._known(request, key):
-                return SetupLayer(layer=layer, reused=True, seconds=0.0)
-            began = time.monotonic()
-            layer, log = await self._run_setup(request, environment, name, tell)
-            await self._platform.record.save_environment(request.repository.key, key, layer, log.blob)
-            return SetupLayer(layer=layer, reused=False, seconds=time.monotonic() - began, log=log)
+    async def prepare(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> Prepared:
+        """The layers of a workspace at the task's base commit, made now as far as they are not there.
+
+        Raises `SetupFailed` where the setup or the maintenance script failed; what it printed is kept.
+        """
+        setup = await self._setup(request, environment, name, tell)
+        below = (setup.layer,) if setup.layer else ()
+        ground = self._ground(request, environment, f"{name}-tree", below)
+        laid = (*below, *await self._checkouts.of(request.repository, ground, request.base_commit))
+        maintenance = await self._maintenance(request, environment, name, laid, ground, tell)
+        return Prepared((*laid, maintenance.layer) if maintenance.layer else laid, setup, maintenance)
 
     async def layers(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> tuple[str, ...]:
         """The layers of a workspace at the task's base commit, lowest first."""
-        below = await self.below(request, environment, name, tell)
-        ground = self._ground(request, environment, f"{name}-tree", below)
-        laid = (*below, *await self._checkouts.of(request.repository, ground, request.base_commit))
-        if not environment.maintenance.command:
-            return laid
-        digest = hashlib.sha256(environment.maintenance.command.encode()).hexdigest()
-        key = ground.prefix().replace("tree-", "kept-") + f"{digest[:4]}-{request.base_commit}"
-        async with self._locks[request.repository.key + key]:
-            layer = await self._known(request, key)
-            if layer is None:
-                layer = await self._maintain(request, environment, name, laid, tell)
-                await self._platform.record.save_environment(request.repository.key, key, layer, None)
-        return (*laid, layer)
+        return (await self.prepare(request, environment, name, tell)).layers
 
-    async def below(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> tuple[str, ...]:
-        """The layers that a checkout of any commit of the repository goes on top of."""
-        prepared = await self.setup(request, environment, name, tell)
-        return (prepared.layer,) if prepared.layer else ()
+    async def _setup(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> Written:
+        """What the setup script wrote on top of the base commit."""
+        if not environment.setup.command:
+            return Written()
+
+        async def run(script: Script, discreetly: Tell) -> tuple[str, Ran]:
+            async with self._base(request, environment, name) as base:
+                return await self._run(script, request, environment, (base,), f"{name}-setup", discreetly)
+
+        return await self._written(request, environment, f"setup-{environment.key()}", "setup", run, tell)
+
+    async def _maintenance(
+        self,
+        request: TaskRequest,
+        environment: Environment,
+        name: str,
+        laid: tuple[str, ...],
+        ground: Ground,
+        tell: Tell,
+    ) -> Written:
+        """What the maintenance script wrote on top of a checkout."""
+        if not environment.maintenance.command:
+            return Written()
+
+        async def run(script: Script, discreetly: Tell) -> tuple[str, Ran]:
+            return await self._run(script, request, environment, laid, f"{name}-maintenance", discreetly)
+
+        parts = (ground.prefix(), environment.maintenance.command, environment.secrets_key())
+        key = f"kept-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}-{request.base_commit}"
+        return await self._written(request, environment, key, "maintenance", run, tell)
+
+    async def _written(
+        self,
+        request: TaskRequest,
+        environment: Environment,
+        key: str,
+        step: Literal["setup", "maintenance"],
+        run: Callable[[Script, Tell], Awaitable[tuple[str, Ran]]],
+        tell: Tell,
+    ) -> Written:
+        """The layer of that key; where it is not there its script is run, and what it printed is kept either way."""
+        platform, repository = self._platform, request.repository
+        async with self._locks[repository.key + key]:
+            if layer := await self._known(request, key):
+                return Written(layer)
+            began = time.monotonic()
+            setting = environment.setup if step == "setup" else environment.maintenance
+            secrets = await variables_of(platform, repository, tuple(environment.secrets))
+            redactor = await platform.record.redactor(repository.key)
+            script = Script(step, setting.command or "", secrets, redactor)
+            layer, ran = await run(script, discreet(tell, redactor))
+            log = await platform.record.keep(ran.log)
+            if layer or not self._learning:
+                await platform.record.save_environment(repository.key, key, layer, log)
+            if ran.failed:
+                raise ran.failed
+            return Written(layer, reused=False, seconds=time.monotonic() - began, log=ran.log)
 
     async def _known(self, request: TaskRequest, key: str) -> str | None:
         if self._learning:
@@ -153,9 +209,9 @@ class Environments:
         layer = await self._platform.record.environment_layer(request.repository.key, key)
         return layer if layer and await self._platform.sandboxes.has_layer(layer) else None
 
-    async def _run_setup(
-        self, request: TaskRequest, environment: Environment, name: str, tell: Tell
-    ) -> tuple[str, Output]:
+    @asynccontextmanager
+    async def _base(self, request: TaskRequest, environment: Environment, name: str) -> AsyncIterator[str]:
+        """The base commit as a layer of its own, for a setup to be run on; gone afterwards."""
         platform = self._platform
         store = platform.repositories.store(request.repository)
         plain = await platform.sandboxes.start(machine_spec(platform, store, environment, f"{name}-checkout", ()))
@@ -164,39 +220,44 @@ class Environments:
             base = await plain.snapshot()
         finally:
             await plain.stop()
-        door = await open_door(platform, request, Phase.SETUP, f"{name}-setup", tell, learning=self._learning)
-        spec = machine_spec(platform, store, environment, f"{name}-setup", (base,), door=door)
-        sandbox = await platform.sandboxes.start(spec)
         try:
-            log = await self._setup_script(sandbox, environment, name, tell)
-            return await sandbox.snapshot(), log
+            yield base
         finally:
-            await sandbox.stop()
             await platform.sandboxes.drop_layer(base)
 
-    async def _setup_script(self, sandbox: Sandbox, environment: Environment, name: str, tell: Tell) -> Output:
-        script = environment.setup.command or ""
-        await tell(Progressed(step="setup", text="setup started"))
-        seen: list[bytes] = []
-        async with telling("setup", seen, tell):
-            result = await sandbox.run(
-                ExecRequest(
-                    argv=setup_script.command(script), timeout=SETUP_SECONDS, merge=True, output_limit=8 * 1024 * 1024
-                ),
-                on_output=lambda piece: seen.append(piece),
-            )
-        log = await (await self._platform.record.log(name)).output(result.stdout)
-        if result.exit_code == 0 and not result.timed_out:
-            return log
-        failure = setup_script.failure(script, result.stdout)
-        tail = failure.output[-4000:]
-        what = f"ran longer than {SETUP_SECONDS:.0f} s" if result.timed_out else f"ended with status {result.exit_code}"
-        where = f" in line {failure.number}: {failure.line}" if failure.line else ""
-        raise SetupFailed(
-            f"setup {what}{where}\n{tail}\nChange it with --setup or in .pullwright.toml",
-            line=failure.line,
-            output=tail,
-        )
+    async def _run(
+        self,
+        script: Script,
+        request: TaskRequest,
+        environment: Environment,
+        layers: tuple[str, ...],
+        name: str,
+        tell: Tell,
+    ) -> tuple[str, Ran]:
+        """Run a script over layers; gives the layer of what it wrote, empty where it failed."""
+        platform = self._platform
+        store = platform.repositories.store(request.repository)
+        door = await open_door(platform, request, Phase.SETUP, name, tell, learning=self._learning)
+        sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
+        try:
+            ran = await run_script(sandbox, script, tell)
+            if ran.failed:
+                return "", ran
+            if script.step == "maintenance":
+                # What it wrote is no engine's work: new files are excluded, tracked ones are as the commit has them.
+                await checkout(sandbox, request.base_commit, layout=_layout(environment))
+            layer = await sandbox.snapshot()
+        finally:
+            await sandbox.stop()
+        try:
+            ran = await without_secrets(platform, layer, script, ran, tell)
+        except BaseException:
+            await platform.sandboxes.drop_layer(layer)
+            raise
+        if ran.failed:
+            await platform.sandboxes.drop_layer(layer)
+            return "", ran
+        return layer, ran
 
     def _ground(self, request: TaskRequest, environment: Environment, name: str, below: tuple[str, ...]) -> Ground:
         platform = self._platform
@@ -211,59 +272,3 @@ class Environments:
         # Checkouts that hold more than the commit's own files are their own kind: one without is no start for them.
         kind = repr((environment.sparse, environment.lfs, [(m.path, m.repository.key) for m in environment.modules]))
         return Ground(below=below, start=start, lay_out=lay_out, kind=kind)
-
-    async def _maintain(
-        self, request: TaskRequest, environment: Environment, name: str, laid: tuple[str, ...], tell: Tell
-    ) -> str:
-        """Run the maintenance script on a checkout; gives the layer of what it wrote."""
-        platform = self._platform
-        store = platform.repositories.store(request.repository)
-        name = f"{name}-maintenance"
-        door = await open_door(platform, request, Phase.SETUP, name, tell, learning=self._learning)
-        spec = machine_spec(platform, store, environment, name, laid, door=door)
-        sandbox = await platform.sandboxes.start(spec)
-        try:
-            result = await sandbox.run(
-                ExecRequest(
-                    argv=setup_script.command(environment.maintenance.command or ""), timeout=SETUP_SECONDS, merge=True
-                )
-            )
-            if result.exit_code != 0:
-                failure = setup_script.failure(environment.maintenance.command or "", result.stdout)
-                tail = failure.output[-4000:]
-                raise SetupFailed(
-                    f"maintenance ended with status {result.exit_code}: {failure.line or ''}\n{tail}",
-                    line=failure.line,
-                    output=tail,
-                )
-            # What it wrote is no engine's work: new files are excluded, tracked ones are as the commit has them.
-            await checkout(sandbox, request.base_commit, layout=_layout(environment))
-            return await sandbox.snapshot()
-        finally:
-            await sandbox.stop()
-
-
-class telling:  # noqa: N801 - reads as a verb: async with telling(...)
-    """While it is open, tell the last line of what has come in, at most once a second."""
-
-    def __init__(self, step: str, seen: list[bytes], tell: Tell) -> None:
-        self._step, self._seen, self._tell = step, seen, tell
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> None:
-        """Start telling."""
-        self._task = asyncio.create_task(self._run())
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop telling."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            text = b"".join(self._seen)[-2000:].decode(errors="replace").strip()
-            self._seen.clear()
-            if text:
-                await self._tell(Progressed(step=self._step, text=text.splitlines()[-1][:200]))

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -115,6 +117,29 @@ async def learn(platform: Platform, order: Order, say: Say = lambda _: None) -> 
     rules = smallest(decided)
     refused = {(event.host, event.port): event for event in decided if not event.allowed}
     return Learned(surveyed, rules, presets_for(rules), tuple(refused.values()))
+
+
+@dataclass(frozen=True)
+class ScriptLog:
+    """What a script of an environment printed when it was run last."""
+
+    step: Literal["setup", "maintenance"]
+    at: datetime
+    failed: bool
+    blob: str
+
+
+async def script_logs(platform: Platform, repository: RepositoryRef) -> list[ScriptLog]:
+    """The logs that are kept of a repository's setup and maintenance scripts, the newest first, failed runs too."""
+    logs = []
+    for one in await platform.record.environments():
+        step = _STEPS.get(one.key.partition("-")[0])
+        if step and one.log and one.repository == repository.key:
+            logs.append(ScriptLog(step, one.prepared, failed=not one.layer, blob=one.log))
+    return logs
+
+
+_STEPS: dict[str, Literal["setup", "maintenance"]] = {"setup": "setup", "kept": "maintenance"}
 
 
 async def lock(platform: Platform, learned: Learned) -> EnvironmentPolicy:

@@ -10,13 +10,16 @@ from pullwright.domain.transcript import (
     EnvironmentFailed,
     EnvironmentPrepared,
     Noticed,
+    Output,
     Recorded,
 )
 from pullwright.domain.value import attempt_id
 from pullwright.flow.answer import answered
 from pullwright.flow.contents import bring
-from pullwright.flow.environment import choose_environment, telling
+from pullwright.flow.environment import Written, choose_environment
 from pullwright.flow.freshness import notice_moved_base
+from pullwright.flow.scripts import telling
+from pullwright.flow.secrets import list_secrets
 from pullwright.flow.shift import Shift
 from pullwright.flow.workspace import environment_of
 from pullwright.repos.mirror import Store
@@ -37,19 +40,23 @@ async def prepare_environment(shift: Shift, task_id: str) -> None:
     environment = await environment_of(shift.platform, task_id)
     tell = shift.tell(task_id)
     try:
-        setup = await shift.workspaces.environments.setup(request, environment, task_id, tell)
-        if not _has(events, EnvironmentPrepared):
-            await record.append(
-                task_id,
-                EnvironmentPrepared(
-                    key=environment.key(), reused=setup.reused, seconds=round(setup.seconds, 3), log=setup.log
-                ),
-            )
-        await shift.workspaces.environments.layers(request, environment, task_id, tell)
+        prepared = await shift.workspaces.environments.prepare(request, environment, task_id, tell)
     except SetupFailed as error:
         log = await (await record.log(task_id)).output(error.output.encode("utf-8", "replace"))
         await record.append(task_id, EnvironmentFailed(text=str(error), line=error.line, log=log))
         raise
+    if not _has(events, EnvironmentPrepared):
+        setup, maintenance = prepared.setup, prepared.maintenance
+        await record.append(
+            task_id,
+            EnvironmentPrepared(
+                key=environment.key(),
+                reused=setup.reused and maintenance.reused,
+                seconds=round(setup.seconds + maintenance.seconds, 3),
+                log=await _printed(shift, task_id, setup),
+                maintenance=await _printed(shift, task_id, maintenance),
+            ),
+        )
     for ordinal, choice in enumerate(request.attempts, start=1):
         name = attempt_id(task_id, ordinal)
         await record.add_attempt(
@@ -137,6 +144,7 @@ async def choose(shift: Shift, log: str, store: Store, request: TaskRequest) -> 
         check=request.check,
         sparse=request.sparse,
         servers=request.servers,
+        secrets=await list_secrets(platform, request.repository),
     )
     seen: list[bytes] = []
     async with telling("fetch", seen, shift.tell(log)):
@@ -150,6 +158,10 @@ async def choose(shift: Shift, log: str, store: Store, request: TaskRequest) -> 
     for text in notices:
         await platform.record.append(log, Noticed(level="warning", text=text))
     return chosen.model_copy(update={"environment": environment})
+
+
+async def _printed(shift: Shift, task_id: str, written: Written) -> Output | None:
+    return None if written.log is None else await (await shift.log(task_id)).output(written.log)
 
 
 def _has(events: list[Recorded], kind: type) -> bool:

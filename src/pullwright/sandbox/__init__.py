@@ -7,6 +7,7 @@
 - `agent.py`: the host's end of the line to process 1 inside.
 - `streams.py`: pipes and terminals between a command inside and the event loop.
 - `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.
+- `traces.py`: secrets that a script has left in a layer, blanked or told.
 - `peers.py`: which command inside is at the other end of a connection.
 - `etc.py`: the sandbox's /etc: files of its own, and what of the host's programs need.
 - `limits.py`: memory and process limits by cgroups, where they may be had.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pullwright.domain.limits import SandboxLimits
+from pullwright.domain.secret import Redactor
 
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
@@ -159,6 +160,16 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True)
+class Trace:
+    """A secret that was found in a layer."""
+
+    path: str  # as inside a sandbox
+    secrets: frozenset[str]  # their names; none where it could not be looked
+    why: str
+    blanked: bool = False  # whether it is there no more
+
+
 class Sandboxes(Protocol):
     """Where sandboxes come from."""
 
@@ -172,6 +183,10 @@ class Sandboxes(Protocol):
 
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
+        ...
+
+    async def blank(self, layer: str, redactor: Redactor) -> list[Trace]:
+        """Take secrets out of a layer that nothing uses yet, where they stand in texts; gives all that was found."""
         ...
 
     def wall(self) -> str:

@@ -104,6 +104,12 @@ class Layers:
         """Whether the layer is there."""
         return bool(_LAYER.fullmatch(layer)) and (self.root / "layers" / layer).is_dir()
 
+    def path(self, layer: str) -> Path:
+        """Where a layer is. Raises `SandboxError` where it is gone."""
+        if not self.has(layer):
+            raise SandboxError(f"the layer {layer} is gone; prepare the environment again")
+        return self.root / "layers" / layer
+
     def drop(self, layer: str) -> None:
         """Remove a layer."""
         if self.has(layer):

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from pullwright.domain.errors import PullwrightError, SandboxError, SandboxUnavailable
-from pullwright.sandbox import etc, peers, seccomp
+from pullwright.domain.secret import Redactor
+from pullwright.sandbox import etc, peers, seccomp, traces
 from pullwright.sandbox.agent import Line
-from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, SandboxSpec
+from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, SandboxSpec, Trace
 from pullwright.sandbox.findings import LAUNCHER, bubblewrap, look_around, remedy
 from pullwright.sandbox.layers import STAGE, Layers, Writable
 from pullwright.sandbox.limits import Cgroups, rlimits
@@ -119,6 +120,10 @@ class LocalSandboxes:
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
         await self._off_loop(self._layers.drop, layer)
+
+    async def blank(self, layer: str, redactor: Redactor) -> list[Trace]:
+        """Take secrets out of a layer's texts; gives all that was found."""
+        return await self._off_loop(lambda: traces.blank(self._layers.path(layer), redactor))
 
     def wall(self) -> str:
         """Which wall and which limits hold here, in words."""

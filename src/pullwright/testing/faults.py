@@ -16,11 +16,12 @@ from pathlib import Path
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import DiskFull
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.secret import Redactor
 from pullwright.domain.task import PullRequest, RepositoryRef
 from pullwright.domain.transcript import Event
 from pullwright.flow.platform import Platform
 from pullwright.forge.base import Forge, Proposal, Standing
-from pullwright.sandbox.base import ExecRequest, ExecResult, Finding, Process, Sandbox, Sandboxes, SandboxSpec
+from pullwright.sandbox.base import ExecRequest, ExecResult, Finding, Process, Sandbox, Sandboxes, SandboxSpec, Trace
 from pullwright.store.record import Record
 
 INSIDE_SECONDS = 0.03  # how far into a command a fault strikes that is meant to hit its middle
@@ -167,6 +168,10 @@ class FaultySandboxes:
     async def drop_layer(self, layer: str) -> None:
         """As it is."""
         await self.inner.drop_layer(layer)
+
+    async def blank(self, layer: str, redactor: Redactor) -> list[Trace]:
+        """As it is."""
+        return await self.inner.blank(layer, redactor)
 
     def wall(self) -> str:
         """As it is."""
