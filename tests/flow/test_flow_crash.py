@@ -177,7 +177,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[s
     return asyncio.run(one_run(tmp_path_factory.mktemp("undisturbed"), 0, "kill"))
 
 
-SHARE = [0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95]
+SHARE = [0.15, 0.5, 0.85]  # of the way; the long tests strike at every point
 
 
 @pytest.mark.parametrize("share", SHARE)
@@ -188,7 +188,7 @@ async def test_killed_on_the_way(
     await struck(expected, points, plain, round(share * len(points)), "kill", tmp_path)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.8])
+@pytest.mark.parametrize("share", [0.6])
 async def test_disk_full_on_the_way(
     share: float, undisturbed: tuple[Ended, list[str], ModelServer], tmp_path: Path
 ) -> None:
