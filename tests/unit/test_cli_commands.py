@@ -178,3 +178,23 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     os.close(writer)
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_users_and_teams_are_made_listed_and_removed(home: Path, run: Run) -> None:
+    assert "no users" in run("user", "list")[1]
+    assert json.loads(run("user", "add", "Ada", "--json")[1])["role"] == "member"
+    assert run("user", "add", "ada")[0] == 2
+    status, out, _ = run("team", "add", "core", "--repository", "https://forge.example/core/*", "--member", "ada")
+    assert (status, "https://forge.example/core/*" in out) == (0, True)
+    out = run("team", "change", "core", "--add-repository", "/srv/tidy", "--drop-member", "ada", "--json")[1]
+    assert json.loads(out)["repositories"] == ["/srv/tidy", "https://forge.example/core/*"]
+    assert json.loads(out)["members"] == []
+    assert run("team", "change", "core", "--drop-member", "ada")[0] == 2
+    assert json.loads(run("token", "create", "laptop", "--user", "ada", "--json")[1])["scope"] == "write"
+    assert "ada" in run("token", "list")[1]
+    assert "ada is a viewer now" in run("user", "role", "ada", "viewer")[1]
+    assert run("user", "remove", "ada")[0] == 0
+    assert json.loads(run("user", "list", "--json")[1]) == []
+    assert [user["name"] for user in json.loads(run("user", "list", "--all", "--json")[1])] == ["ada"]
+    assert run("team", "remove", "core")[0] == 0
+    assert run("team", "remove", "core")[0] == 2

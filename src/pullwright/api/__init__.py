@@ -12,6 +12,7 @@
 - `attempts.py`: attempts: logs, long outputs by byte range.
 - `streams.py`: what happens, as server-sent events.
 - `feed.py`: one look at the record for everybody who listens.
+- `people.py`: users and teams.
 - `house.py`: the platform itself: health, doctor, environments, tokens, signing in.
 - `codes.py`: codes that a browser signs in with, once.
 - `console.py`: the console's built pages.

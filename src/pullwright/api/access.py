@@ -52,15 +52,25 @@ def _secret(request: Request) -> tuple[str | None, bool]:
     return request.cookies.get(COOKIE), True
 
 
+async def _known(request: Request) -> tuple[Caller | None, bool]:
+    secret, by_itself = _secret(request)
+    if not secret:
+        return None, by_itself
+    record = platform_of(request).record
+    return await (by_session(record, secret) if by_itself else by_token(record, secret)), by_itself
+
+
+async def still_holds(request: Request, caller: Caller) -> bool:
+    """Whether who asked before may still do and see the same; what takes long asks now and then."""
+    found, _ = await _known(request)
+    return found is not None and found.model_copy(update={"repositories": caller.repositories}) == caller
+
+
 async def caller_of(
     request: Request, _bearer: Annotated[object, Depends(_bearer)], _cookie: Annotated[object, Depends(_cookie)]
 ) -> Caller:
     """Who asks. Raises `Refused`."""
-    secret, by_itself = _secret(request)
-    record = platform_of(request).record
-    caller = None
-    if secret:
-        caller = await (by_session(record, secret) if by_itself else by_token(record, secret))
+    caller, by_itself = await _known(request)
     if caller is None:
         raise Refused(
             401,
@@ -73,11 +83,11 @@ async def caller_of(
     return caller
 
 
-_Known = Annotated[Caller, Depends(caller_of)]
+Known = Annotated[Caller, Depends(caller_of)]
 
 
 def _admitting(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    async def admit(caller: _Known) -> Caller:
+    async def admit(caller: Known) -> Caller:
         if not caller.scope.includes(scope):
             raise Refused(403, "Not allowed", f"This takes {scope}; {caller.name!r} has {caller.scope} here.")
         return caller
@@ -85,7 +95,7 @@ def _admitting(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     return admit
 
 
-def _as_seen(request: Request, caller: _Known) -> Platform:
+def _as_seen(request: Request, caller: Known) -> Platform:
     return as_seen_by(platform_of(request), caller)
 
 

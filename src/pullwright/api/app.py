@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pullwright import __version__
-from pullwright.api import attempts, board, house, repositories, steering, streams, tasks
+from pullwright.api import attempts, board, house, people, repositories, steering, streams, tasks
 from pullwright.api.answers import Unchanged
 from pullwright.api.codes import Codes
 from pullwright.api.console import Console
@@ -33,6 +33,7 @@ _PARTS = (
     attempts.router,
     streams.router,
     house.router,
+    people.router,
 )
 
 

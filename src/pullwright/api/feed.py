@@ -11,6 +11,7 @@ from pullwright.store.record import Record
 from pullwright.store.surface import News
 
 LOOK_SECONDS = 0.025
+QUIET_SECONDS = 15.0  # after that much silence a comment goes out, so that nobody in between hangs up
 MOST_BEHIND = 2000  # events that a slow listener may leave lying before it is sent away
 
 
@@ -51,6 +52,7 @@ class Feed:
     """Looks at the record while somebody listens, and tells all of them."""
 
     def __init__(self, record: Record) -> None:
+        self.quiet_seconds = QUIET_SECONDS
         self._record = record
         self._listeners: set[Listener] = set()
         self._looking: asyncio.Task[None] | None = None

@@ -12,11 +12,13 @@ from pullwright.domain.limits import AttemptLimits
 from pullwright.flow.desk import Order
 
 
-class _Sent(BaseModel):
+class Sent(BaseModel):
+    """What is sent has no keys that are not known."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class TaskOrder(_Sent):
+class TaskOrder(Sent):
     """A task as it is handed in; what is left out is decided as `pullwright run` decides it."""
 
     prompt: str = Field(min_length=1, max_length=200_000, description="What is to be done, or with `ask` the question.")
@@ -76,13 +78,13 @@ def on_server(repository: str) -> str:
     return repository
 
 
-class Words(_Sent):
+class Words(Sent):
     """Something said to the engine."""
 
     text: str = Field(min_length=1, max_length=200_000)
 
 
-class OfAttempt(_Sent):
+class OfAttempt(Sent):
     """Which attempt is meant."""
 
     attempt: int | None = Field(None, ge=1, le=1000, description="Counted from 1; null where there is one to choose.")
@@ -107,7 +109,7 @@ class ForkOrder(RewindOrder):
     model: str | None = Field(None, max_length=200, description="`PROVIDER:NAME`, where it is to be another.")
 
 
-class TokenOrder(_Sent):
+class TokenOrder(Sent):
     """A token to be made."""
 
     name: str = Field(min_length=1, max_length=200, description="Where it is going to be used.")
@@ -117,7 +119,7 @@ class TokenOrder(_Sent):
     )
 
 
-class SignIn(_Sent):
+class SignIn(Sent):
     """What a browser signs in with: a token, or the code of an address that `pullwright serve` printed."""
 
     token: str | None = Field(None, min_length=1, max_length=200)
@@ -130,7 +132,7 @@ class SignIn(_Sent):
         return self
 
 
-class RepositoryNamed(_Sent):
+class RepositoryNamed(Sent):
     """A repository whose environment is asked after."""
 
     repository: str = Field(min_length=1, max_length=4096)

@@ -6,13 +6,15 @@ their own; a client that comes back with the last id it saw misses nothing and g
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from pullwright.api.access import House, Reader
+from pullwright.api.access import House, Reader, still_holds
 from pullwright.api.feed import Feed, Live
 from pullwright.api.problems import Refused, problems
 from pullwright.domain.access import Caller
@@ -20,7 +22,6 @@ from pullwright.domain.transcript import Moved, Recorded
 from pullwright.store.record import Record
 from pullwright.store.surface import News
 
-QUIET_SECONDS = 15.0  # after that much silence a comment goes out, so that nobody in between hangs up
 _PAGE = 1000
 
 router = APIRouter(tags=["events"])
@@ -48,7 +49,7 @@ async def attempt_events(
     """`recorded` events are the log, each with its number as id; `piece` events what is said or printed right now."""
     seen = _seen(last, after) or 0
     await house.record.attempt(attempt)
-    return EventStream(_of_log(house.record, _feed(request), caller, attempt, seen))
+    return EventStream(_of_log(house.record, _ear(request, caller), attempt, seen))
 
 
 @router.get(
@@ -63,7 +64,7 @@ async def task_events(
     """`recorded` events, each with its number as id."""
     seen = _seen(last, after) or 0
     found = await house.record.task(task)
-    return EventStream(_of_log(house.record, _feed(request), caller, found.id, seen))
+    return EventStream(_of_log(house.record, _ear(request, caller), found.id, seen))
 
 
 @router.get(
@@ -76,12 +77,20 @@ async def all_events(
     request: Request, house: House, caller: Reader, last: LastEvent = None, after: After = None
 ) -> EventStream:
     """`happened` events: task, log, number, kind and, where it moved, the state. What happened is in the logs."""
-    return EventStream(_of_all(house.record, _feed(request), caller, _seen(last, after)))
+    return EventStream(_of_all(house.record, _ear(request, caller), _seen(last, after)))
 
 
-def _feed(request: Request) -> Feed:
-    feed: Feed = request.app.state.feed
-    return feed
+@dataclass(frozen=True)
+class Ear:
+    """Who listens, and to what."""
+
+    feed: Feed
+    caller: Caller
+    request: Request
+
+
+def _ear(request: Request, caller: Caller) -> Ear:
+    return Ear(request.app.state.feed, caller, request)
 
 
 def _seen(last: str | None, after: int | None) -> int | None:
@@ -92,13 +101,13 @@ def _seen(last: str | None, after: int | None) -> int | None:
     return int(last)
 
 
-async def _of_log(record: Record, feed: Feed, caller: Caller, log: str, seen: int) -> AsyncIterator[bytes]:
-    async with feed.listening(caller.may_use, log) as listener:
+async def _of_log(record: Record, ear: Ear, log: str, seen: int) -> AsyncIterator[bytes]:
+    async with ear.feed.listening(ear.caller.may_use, log) as listener:
         yield b": hello\n\n"
         for recorded in await record.events(log, seen):
             seen = recorded.number
             yield _recorded(recorded)
-        async for news in _heard(listener.heard):
+        async for news in _heard(listener.heard, ear):
             match news:
                 case None:
                     yield b": quiet\n\n"
@@ -112,15 +121,15 @@ async def _of_log(record: Record, feed: Feed, caller: Caller, log: str, seen: in
                     pass
 
 
-async def _of_all(record: Record, feed: Feed, caller: Caller, seen: int | None) -> AsyncIterator[bytes]:
-    async with feed.listening(caller.may_use) as listener:
+async def _of_all(record: Record, ear: Ear, seen: int | None) -> AsyncIterator[bytes]:
+    async with ear.feed.listening(ear.caller.may_use) as listener:
         yield b": hello\n\n"
         if seen is not None:
             while page := await record.news(seen, _PAGE):
                 for news in page:
                     seen = news.position
                     yield _happened(news)
-        async for heard in _heard(listener.heard):
+        async for heard in _heard(listener.heard, ear):
             if heard is None:
                 yield b": quiet\n\n"
             elif isinstance(heard, News) and heard.position > (seen or 0):
@@ -128,11 +137,16 @@ async def _of_all(record: Record, feed: Feed, caller: Caller, seen: int | None) 
                 yield _happened(heard)
 
 
-async def _heard(queue: "asyncio.Queue[News | Live | None]") -> AsyncIterator[News | Live | None]:
-    """What comes, and None now and then where nothing does; ends where the listener is sent away."""
+async def _heard(queue: "asyncio.Queue[News | Live | None]", ear: Ear) -> AsyncIterator[News | Live | None]:
+    """What comes, and None now and then where nothing does; ends where the listener is sent away, or may not listen."""
+    look = time.monotonic() + ear.feed.quiet_seconds
     while True:
+        if time.monotonic() >= look:
+            if not await still_holds(ear.request, ear.caller):
+                return
+            look = time.monotonic() + ear.feed.quiet_seconds
         try:
-            async with asyncio.timeout(QUIET_SECONDS):
+            async with asyncio.timeout(ear.feed.quiet_seconds):
                 news = await queue.get()
         except TimeoutError:
             yield None

@@ -12,12 +12,13 @@ app = App(name="token", help="Tokens for the API: create, list, revoke.")
 
 
 @app.command(sort_key=0)
-def create(name: str, /, *, scope: Scope = Scope.WRITE, json: bool = False) -> int:
+def create(name: str, /, *, scope: Scope = Scope.WRITE, user: str | None = None, json: bool = False) -> int:
     """Make a token and print it. It is shown this once and kept nowhere.
 
     Args:
         name: Where it is going to be used.
         scope: read: look at everything; write: hand in tasks and steer them, too; admin: everything.
+        user: The user whom it speaks for: it does at most what their role allows, and sees what their teams have.
         json: Print it as a JSON object with the keys `id`, `name`, `scope` and `secret`.
     """
 
@@ -28,7 +29,8 @@ def create(name: str, /, *, scope: Scope = Scope.WRITE, json: bool = False) -> i
         from pullwright.flow.tokens import issue
 
         async with opened_record() as record:
-            token, secret = await issue(record, name, scope)
+            theirs = None if user is None else (await record.people.user(user)).id
+            token, secret = await issue(record, name, scope, theirs)
         if json:
             answer_json({"id": token.id, "name": token.name, "scope": token.scope, "secret": secret})
         else:
@@ -54,6 +56,7 @@ def list_tokens(*, json: bool = False) -> int:
 
         async with opened_record() as record:
             tokens = await record.tokens()
+            names = {user.id: user.name for user in await record.people.users()}
         if json:
             answer_json([token.model_dump(mode="json") for token in tokens])
         elif tokens:
@@ -61,6 +64,7 @@ def list_tokens(*, json: bool = False) -> int:
                 (
                     token.id,
                     token.scope.value,
+                    names.get(token.user or "", "the house"),
                     f"{token.created:%Y-%m-%d}",
                     f"{token.used:%Y-%m-%d %H:%M}" if token.used else "never",
                     "revoked" if token.revoked else "good",
@@ -68,7 +72,7 @@ def list_tokens(*, json: bool = False) -> int:
                 )
                 for token in tokens
             ]
-            answer_table(("ID", "SCOPE", "MADE", "LAST USED", "STATE", "NAME"), rows)
+            answer_table(("ID", "SCOPE", "OF", "MADE", "LAST USED", "STATE", "NAME"), rows)
         else:
             answer([Line("no tokens yet; `pullwright serve` makes its own, `pullwright token create NAME` others")])
         return 0

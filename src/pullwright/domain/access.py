@@ -44,7 +44,11 @@ HANDLE = r"[a-z0-9][a-z0-9._@+-]{0,99}"
 
 
 def has_repository(rules: Iterable[str], location: str) -> bool:
-    """Whether one of these rules names the repository there: its location, what is below `PREFIX/*`, or all."""
+    """Whether one of these rules names the repository there: its location, what is below `PREFIX/*`, or all.
+
+    `.git` at the end of a location is as good as none, in rules and in what is asked after.
+    """
+    location = location.removesuffix(".git")
     return any(
         rule in (EVERYTHING, location) or (rule.endswith("/*") and _below(rule[:-1], location)) for rule in rules
     )

@@ -31,6 +31,7 @@
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.
 - `callers.py`: who asks, and the platform as they may use it.
+- `people.py`: where an admin says who may use the server, and what they see.
 - `tokens.py`: tokens of the API: made, known again.
 - `worker.py`: who does the work: one process per data directory.
 """

@@ -13,7 +13,7 @@ from pullwright.store.schema import REPOSITORIES, SESSIONS, TEAM_MEMBERS, TEAM_R
 
 
 class Standing(Value):
-    """What a user may see at this moment."""
+    """What a user may see at this moment; `repositories` holds the keys of those that are known."""
 
     user: User
     teams: tuple[str, ...]

@@ -36,6 +36,14 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /tokens": VIEWER,  # their own
     "POST /tokens": VIEWER,  # for themselves, at most as powerful
     "DELETE /tokens/{token}": VIEWER,  # their own
+    "GET /users": ADMIN,
+    "POST /users": ADMIN,
+    "PATCH /users/{user}": ADMIN,
+    "DELETE /users/{user}": ADMIN,
+    "GET /teams": ADMIN,
+    "POST /teams": ADMIN,
+    "PUT /teams/{team}": ADMIN,
+    "DELETE /teams/{team}": ADMIN,
     "GET /environments": VIEWER,
     "POST /environments/survey": VIEWER,
     "GET /events": VIEWER,
@@ -278,6 +286,16 @@ async def test_what_happens_elsewhere_is_not_heard_of(app: FastAPI, people: Peop
     await record.append("blue0001", Noticed(text="ours"))
     heard = await listening
     assert "red0000" not in heard.text
+
+
+async def test_a_stream_ends_when_its_token_does(app: FastAPI, people: People) -> None:
+    app.state.feed.quiet_seconds = 0.05
+    hello = asyncio.Event()
+    path = f"{PREFIX}/tasks/red00001/events"
+    listening = asyncio.create_task(begun(app, path, people.headers["member"], "never said", hello))
+    await hello.wait()
+    await people.platform.record.people.remove_user("member")
+    assert "about tidy" in (await listening).text
 
 
 async def test_the_beginning_of_an_id_is_looked_for_among_what_is_seen(people: People) -> None:
