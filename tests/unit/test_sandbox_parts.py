@@ -217,7 +217,8 @@ def test_a_group_holds_the_limits_and_goes_with_its_owner(tmp_path: Path) -> Non
     memory.mkdir()
     processes.mkdir()
     groups = Cgroups(1, memory, processes)
-    entries = groups.make("owner-1", SandboxLimits(memory=4096, processes=9))
+    entries = groups.make("owner-1")
+    groups.hold("owner-1", SandboxLimits(memory=4096, processes=9))
     assert entries == (memory / "owner-1/cgroup.procs", processes / "owner-1/cgroup.procs")
     assert (memory / "owner-1/memory.limit_in_bytes").read_text() == "4096"
     assert int((processes / "owner-1/pids.max").read_text()) >= 9

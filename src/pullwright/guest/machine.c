@@ -1,21 +1,26 @@
 /* The launcher and the agent of a sandbox, in one static program.
  *
- *   machine launch [-u UID] [-g FILE]... -r ROOT [-b SOURCE]... [-e NAME]... -o OPTIONS [-s BYTES]
- *                  -- BWRAP ARG...
- *     Builds what bubblewrap starts from: as root it first shows what lies under closed directories at a place of its
- *     own and then stops being root; a user and a mount namespace in which 1000 is that user; the overlay. Then it
- *     becomes bubblewrap. ROOT appears at STAGE/box, the n-th SOURCE at STAGE/bN, the overlay at STAGE/merged, a tmpfs
- *     of BYTES at STAGE/shm. FILE is a cgroup.procs to enter. Each NAME of the host's /etc is shown at its place below
- *     ROOT/etc: bubblewrap then binds that as one, which takes a tenth of the time.
+ *   machine launch [-u UID] [-g FILE]... [-e NAME]... -r ROOT -m FD -- BWRAP ARG...
+ *     Builds what bubblewrap starts from: as root it first shows ROOT, which may lie under closed directories, at
+ *     STAGE/box and then stops being root; a user and a mount namespace in which 1000 is that user. Then it becomes
+ *     bubblewrap, and leaves a mounter behind. FILE is a cgroup.procs to enter. Each NAME of the host's /etc is shown at
+ *     its place below ROOT/etc: bubblewrap then binds that as one, which takes a tenth of the time.
  *
- *   machine agent FD [RESOURCE:MOST]...
- *     Process 1 inside. Takes orders over a SOCK_SEQPACKET socket, runs commands under these limits (setrlimit(2)),
- *     reports their ends. It ends, and with it everything inside, when the other end of the socket is closed.
+ *     The mounter waits at the SOCK_SEQPACKET socket FD for the one thing that nobody knows when a wall is built ahead:
+ *     what is to be shown behind it. The message is NUL-terminated words: the overlay's options, the bytes of shared
+ *     memory, `ro` or `rw` for the workspace, then a source and a target for each tree that is shown read-only. With it
+ *     come descriptors: the mount namespace inside, then a detached mount (open_tree(2)) for each source that is empty.
+ *     It mounts, closes the root directory to writes, answers `ok` and ends; or it says on standard error why not.
+ *
+ *   machine agent FD
+ *     Process 1 inside. Takes orders over a SOCK_SEQPACKET socket, runs commands, reports their ends. It ends, and with
+ *     it everything inside, when the other end of the socket is closed. Its first saying brings its mount namespace.
  *
  * An order is a struct order. With ORDER_RUN come descriptors (unix(7), SCM_RIGHTS): the request, standard output,
  * standard error, and standard input unless it is /dev/null; with FLAG_TERMINAL the request alone, and SAY_TERMINAL
- * brings the terminal's other end back. A request is a file: the number of arguments and of variables (uint32_t), then
- * the working directory, the arguments and the variables as NUL-terminated strings. ORDER_LISTEN opens 127.0.0.1:FLAGS
+ * brings the terminal's other end back. A request is a file: the number of arguments, of variables and of limits
+ * (uint32_t), then as NUL-terminated strings the working directory, the arguments, the variables and the limits, each
+ * RESOURCE:MOST (setrlimit(2)). ORDER_LISTEN opens 127.0.0.1:FLAGS
  * inside, and SAY_LISTENING hands the listening socket out: a socket stays in the network that it was made in, so the
  * host itself answers in there.
  *
@@ -51,10 +56,20 @@
 
 #define STAGE "/tmp/pw"
 #define MAX_SOURCES 64
+#define MAX_MESSAGE (128 * 1024) /* bytes of what the mounter is told */
 #define MAX_REQUEST (64 * 1024 * 1024)
 #define MAX_EXECS 4096
 #define KILL_PASSES 500 /* about two seconds */
 #define INSIDE_ID 1000
+
+/* Of the mount system calls since Linux 5.2, whose names and constants C libraries have had for a few years only. */
+enum { NR_OPEN_TREE = 428, NR_MOVE_MOUNT = 429, NR_MOUNT_SETATTR = 442 };
+enum { TREE_CLONE = 1, TREE_CLOSED_AT_EXEC = O_CLOEXEC, TREE_WHOLE = 0x8000, MOVE_FROM_EMPTY = 4, MOVE_TO_EMPTY = 0x40 };
+enum { MOUNT_READ_ONLY = 1, MOUNT_NO_SUID = 2, MOUNT_NO_DEVICES = 4 };
+enum { OWNER_OF_NAMESPACE = 0xb701 }; /* ioctl_ns(2), NS_GET_USERNS */
+struct mount_attributes {
+    uint64_t set, clear, propagation, user_namespace;
+};
 
 enum { ORDER_RUN = 1, ORDER_KILL = 2, ORDER_LISTEN = 3 };
 enum { FLAG_TERMINAL = 1, FLAG_READ = 2, FLAG_WRITE = 4 };
@@ -87,44 +102,34 @@ static void write_text(const char *path, const char *text) {
     close(file);
 }
 
-/* ---- launch ---- */
-
-static const char *sources[MAX_SOURCES], *etc_names[MAX_SOURCES];
-static int source_fds[MAX_SOURCES];
-static int source_count, etc_count;
-
-static void show_one(int file, const char *target) {
-    struct stat facts;
-    char path[64];
-    if (fstat(file, &facts) < 0) die("stat %s", target);
-    if (S_ISDIR(facts.st_mode)) {
-        if (mkdir(target, 0755) < 0) die("mkdir %s", target);
-    } else {
-        int made = open(target, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        if (made < 0) die("create %s", target);
-        close(made);
-    }
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    if (mount(path, target, NULL, MS_BIND | MS_REC, NULL) < 0) die("bind %s", target);
+/* Closes every other descriptor beyond standard error; the one is number 3 then. */
+static void keep_only(int descriptor) {
+    if (descriptor != 3 && dup2(descriptor, 3) < 0) die("dup2");
+    syscall(SYS_close_range, 4, ~0U, 0);
+    fcntl(3, F_SETFD, FD_CLOEXEC);
 }
 
-/* Shows ROOT and the sources below STAGE, in a mount namespace that is already ours. */
+/* ---- launch ---- */
+
+static const char *etc_names[MAX_SOURCES];
+static int etc_count;
+static int covered; /* the directory that the stage is mounted over */
+
+/* Shows ROOT below STAGE, in a mount namespace that is already ours. */
 static void stage(const char *root) {
-    char target[64];
     int root_fd;
+    char path[64];
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("make mounts private");
     if ((root_fd = open(root, O_PATH | O_CLOEXEC)) < 0) die("open %s", root);
-    for (int i = 0; i < source_count; i++)
-        if ((source_fds[i] = open(sources[i], O_PATH | O_CLOEXEC)) < 0) die("open %s", sources[i]);
+    if ((covered = open("/tmp", O_PATH | O_CLOEXEC)) < 0) die("open /tmp");
     umask(022);
     if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) die("mount the stage");
-    if (mkdir(STAGE, 0755) < 0 || mkdir(STAGE "/merged", 0755) < 0 || mkdir(STAGE "/shm", 0755) < 0)
+    if (mkdir(STAGE, 0755) < 0 || mkdir(STAGE "/box", 0755) < 0 || mkdir(STAGE "/merged", 0755) < 0 ||
+        mkdir(STAGE "/shm", 0755) < 0)
         die("mkdir %s", STAGE);
-    show_one(root_fd, STAGE "/box");
-    for (int i = 0; i < source_count; i++) {
-        snprintf(target, sizeof target, STAGE "/b%d", i);
-        show_one(source_fds[i], target);
-    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", root_fd);
+    if (mount(path, STAGE "/box", NULL, MS_BIND | MS_REC, NULL) < 0) die("bind %s", root);
+    close(root_fd);
 }
 
 static void show_etc(void) {
@@ -155,12 +160,135 @@ static void enter_user_namespace(uid_t uid, gid_t gid) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("make mounts private");
 }
 
+/* ---- launch: the mounter ---- */
+
+static int tree_of(const char *path, int directory) {
+    int tree = (int)syscall(NR_OPEN_TREE, directory, path, TREE_CLONE | TREE_CLOSED_AT_EXEC | TREE_WHOLE);
+    if (tree < 0) die("show %s", path);
+    return tree;
+}
+
+static int source_tree(const char *path) {
+    return strncmp(path, "/tmp/", 5) == 0 ? tree_of(path + 5, covered) : tree_of(path, AT_FDCWD);
+}
+
+static void set_all(int tree, uint64_t what) {
+    struct mount_attributes attributes = {.set = what};
+    unsigned flags = TREE_WHOLE | AT_EMPTY_PATH;
+    if (syscall(NR_MOUNT_SETATTR, tree, "", flags, &attributes, sizeof attributes) < 0) die("set what a mount allows");
+}
+
+static int is_directory(int file) {
+    struct stat facts;
+    return fstat(file, &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+/* Makes the place that a tree is shown at, where there is none. No link is followed: what lies under a target is what a
+ * workload may have left in a layer. */
+static int place_of(const char *target, int directory) {
+    char path[PATH_MAX];
+    if (target[0] != '/' || snprintf(path, sizeof path, "%s", target) >= (int)sizeof path) die("bad target %s", target);
+    int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (char *name = strtok(path, "/"), *next; name != NULL; name = next) {
+        next = strtok(NULL, "/");
+        int file = next == NULL && !directory;
+        if (!file && mkdirat(at, name, 0755) < 0 && errno != EEXIST) die("mkdir %s", target);
+        if (file) {
+            int made = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+            if (made < 0 && errno != EEXIST) die("create %s", target);
+            close(made);
+        }
+        int below = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | (file ? 0 : O_DIRECTORY));
+        if (below < 0) die("enter %s", target);
+        close(at);
+        at = below;
+    }
+    return at;
+}
+
+static void show(int tree, const char *target) {
+    int at = place_of(target, is_directory(tree));
+    if (syscall(NR_MOVE_MOUNT, tree, "", at, "", MOVE_FROM_EMPTY | MOVE_TO_EMPTY) < 0)
+        die("mount %s", target);
+    close(at);
+    close(tree);
+}
+
+static void enter(int mounts) {
+    int user = ioctl(mounts, OWNER_OF_NAMESPACE);
+    if (user < 0 || setns(user, CLONE_NEWUSER) < 0 || setns(mounts, CLONE_NEWNS) < 0) die("enter the sandbox");
+    close(user);
+}
+
+/* What is mounted here goes in as detached trees: inside, none of our paths is seen. */
+static void mount_all(char **words, int word_count, const int *fds, int fd_count) {
+    static const char *parts[] = {"workspace", "home", "env"}, *places[] = {"/workspace", "/home/agent", "/opt/env"};
+    int trees[MAX_SOURCES], part_trees[3], shm, count = (word_count - 3) / 2, taken = 1;
+    char text[64];
+    if (word_count < 3 || word_count % 2 == 0 || count > MAX_SOURCES || fd_count < 1) die("bad message");
+    if (mount("overlay", STAGE "/merged", "overlay", MS_NOSUID | MS_NODEV, words[0]) < 0) die("mount overlay (%s)", words[0]);
+    snprintf(text, sizeof text, "mode=1777,size=%llu", strtoull(words[1], NULL, 10));
+    if (mount("shm", STAGE "/shm", "tmpfs", MS_NOSUID | MS_NODEV, text) < 0) die("mount shared memory");
+    shm = tree_of(STAGE "/shm", AT_FDCWD);
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, STAGE "/merged/%s", parts[i]);
+        part_trees[i] = tree_of(text, AT_FDCWD);
+    }
+    if (strcmp(words[2], "ro") == 0) set_all(part_trees[0], MOUNT_READ_ONLY);
+    for (int i = 0; i < count; i++) {
+        char *source = words[3 + 2 * i];
+        if (source[0] == 0 && taken == fd_count) die("a mount is missing");
+        trees[i] = source[0] == 0 ? fds[taken++] : source_tree(source);
+        set_all(trees[i], MOUNT_READ_ONLY | MOUNT_NO_SUID | MOUNT_NO_DEVICES);
+    }
+    enter(fds[0]);
+    show(shm, "/dev/shm");
+    for (int i = 0; i < 3; i++) show(part_trees[i], places[i]);
+    for (int i = 0; i < count; i++) show(trees[i], words[4 + 2 * i]);
+    struct mount_attributes closed = {.set = MOUNT_READ_ONLY};
+    if (syscall(NR_MOUNT_SETATTR, AT_FDCWD, "/", 0, &closed, sizeof closed) < 0) die("close /");
+}
+
+static _Noreturn void mounter(int line) {
+    static char message[MAX_MESSAGE];
+    static char *words[3 + 2 * MAX_SOURCES];
+    int fds[MAX_SOURCES + 1], fd_count = 0, word_count = 0;
+    union {
+        char space[CMSG_SPACE(sizeof fds)];
+        struct cmsghdr aligned;
+    } rights;
+    struct iovec part = {message, sizeof message - 1};
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = rights.space, .msg_controllen = sizeof rights.space};
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) die("prctl");
+    int kept = fcntl(covered, F_DUPFD_CLOEXEC, line + 1);
+    if (kept < 0) die("dup");
+    syscall(SYS_close_range, 3, line - 1, 0);
+    syscall(SYS_close_range, line + 1, kept - 1, 0);
+    syscall(SYS_close_range, kept + 1, ~0U, 0);
+    covered = kept;
+    ssize_t size = recvmsg(line, &header, MSG_CMSG_CLOEXEC);
+    if (size <= 0) exit(0); /* it is not wanted */
+    struct cmsghdr *given = CMSG_FIRSTHDR(&header);
+    if (given != NULL && given->cmsg_level == SOL_SOCKET && given->cmsg_type == SCM_RIGHTS) {
+        fd_count = (int)((given->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(fds, CMSG_DATA(given), (size_t)fd_count * sizeof(int));
+    }
+    if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) die("the message is too long");
+    for (char *at = message; at < message + size; at += strlen(at) + 1) {
+        if (word_count == sizeof words / sizeof *words) die("too many words");
+        words[word_count++] = at;
+    }
+    mount_all(words, word_count, fds, fd_count);
+    if (send(line, "ok", 2, MSG_NOSIGNAL) < 0) die("answer");
+    exit(0);
+}
+
 static int launch(int count, char **words) {
-    const char *root = NULL, *options = NULL;
+    const char *root = NULL;
     uid_t uid = getuid();
     gid_t gid = getgid();
-    int staged = 0, at = 0;
-    char shm[64] = "mode=1777,size=64m";
+    int staged = 0, line = -1, at = 0;
     for (; at < count && strcmp(words[at], "--") != 0; at += 2) {
         if (at + 1 >= count || words[at][0] != '-') die("bad argument %s", words[at]);
         const char *value = words[at + 1];
@@ -168,20 +296,15 @@ static int launch(int count, char **words) {
         case 'u': uid = gid = (uid_t)strtoul(value, NULL, 10); break;
         case 'g': write_text(value, "0"); break;
         case 'r': root = value; break;
-        case 'o': options = value; break;
+        case 'm': line = atoi(value); break;
         case 'e':
             if (etc_count == MAX_SOURCES) die("too many names");
             etc_names[etc_count++] = value;
             break;
-        case 's': snprintf(shm, sizeof shm, "mode=1777,size=%llu", strtoull(value, NULL, 10)); break;
-        case 'b':
-            if (source_count == MAX_SOURCES) die("too many sources");
-            sources[source_count++] = value;
-            break;
         default: die("bad argument %s", words[at]);
         }
     }
-    if (at + 1 >= count || root == NULL || options == NULL) die("arguments are missing");
+    if (at + 1 >= count || root == NULL || line < 0) die("arguments are missing");
     if (geteuid() == 0) {
         if (uid == 0) die("refusing to run as root");
         /* As root, since the ways to the sources may be closed to the user that we become. A root that may not mount
@@ -197,9 +320,11 @@ static int launch(int count, char **words) {
     enter_user_namespace(uid, gid);
     if (!staged) stage(root);
     show_etc();
-    if (mount("overlay", STAGE "/merged", "overlay", MS_NOSUID | MS_NODEV, options) < 0) die("mount overlay (%s)", options);
-    if (mount("shm", STAGE "/shm", "tmpfs", MS_NOSUID | MS_NODEV, shm) < 0) die("mount shared memory");
     if (chdir("/") < 0) die("chdir");
+    pid_t child = fork();
+    if (child < 0) die("fork");
+    if (child == 0) mounter(line);
+    close(line);
     execv(words[at + 1], words + at + 1);
     die("run %s", words[at + 1]);
     return 70;
@@ -212,8 +337,6 @@ static struct {
     pid_t supervisor;
 } execs[MAX_EXECS];
 static int control;
-static int limit_count;
-static char **limits;
 
 static void say(uint32_t kind, uint32_t id, int32_t code, int descriptor) {
     struct saying saying = {kind, id, code};
@@ -310,27 +433,34 @@ static int write_file(const char *given, mode_t mode) {
 /* ---- agent: commands ---- */
 
 struct request {
-    char *cwd, **arguments, **variables;
+    char *cwd, **arguments, **variables, **limits;
 };
 
 static int read_request(int file, struct request *request) {
     struct stat facts;
-    uint32_t counts[2];
+    uint32_t counts[3];
     if (fstat(file, &facts) < 0 || facts.st_size <= (off_t)sizeof counts || facts.st_size > MAX_REQUEST) return -1;
-    size_t size = (size_t)facts.st_size;
+    size_t size = (size_t)facts.st_size, words = 0;
     char *text = malloc(size);
     if (text == NULL || pread(file, text, size, 0) != (ssize_t)size || text[size - 1] != 0) return -1;
     memcpy(counts, text, sizeof counts);
-    if (counts[0] < 1 || counts[0] > size || counts[1] > size) return -1;
-    char **list = calloc((size_t)counts[0] + counts[1] + 2, sizeof *list), *at = text + sizeof counts;
+    if (counts[0] < 1) return -1;
+    for (int i = 0; i < 3; i++) {
+        if (counts[i] > size) return -1;
+        words += counts[i];
+    }
+    char **list = calloc(words + 3, sizeof *list), *at = text + sizeof counts;
     if (list == NULL) return -1;
     request->cwd = at;
-    request->arguments = list;
-    request->variables = list + counts[0] + 1;
-    for (uint32_t i = 0; i < counts[0] + counts[1]; i++) {
-        at += strlen(at) + 1;
-        if (at >= text + size) return -1;
-        list[i < counts[0] ? i : i + 1] = at;
+    char ***lists[] = {&request->arguments, &request->variables, &request->limits};
+    for (int i = 0; i < 3; i++) {
+        *lists[i] = list;
+        for (uint32_t k = 0; k < counts[i]; k++) {
+            at += strlen(at) + 1;
+            if (at >= text + size) return -1;
+            *list++ = at;
+        }
+        list++; /* ends with NULL */
     }
     return 0;
 }
@@ -360,7 +490,7 @@ static void become(const struct order *order, const struct request *request, int
     prctl(PR_SET_DUMPABLE, 1);
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (score >= 0 && write(score, "500", 3) == 3) close(score);
-    for (int i = 0; i < limit_count; i++) set_limit(limits[i]);
+    for (char **limit = request->limits; *limit != NULL; limit++) set_limit(*limit);
     char **arguments = request->arguments;
     if (order->flags & FLAG_READ) _exit(read_file(arguments[0], strtoull(arguments[1], NULL, 10)));
     if (order->flags & FLAG_WRITE) {
@@ -549,18 +679,13 @@ static void obey(void) {
 
 static void on_child(int number) { (void)number; }
 
-static _Noreturn void agent(int count, char **words) {
+static _Noreturn void agent(const char *line) {
     struct sigaction action = {.sa_handler = on_child};
     sigset_t watched, none;
     /* Else the workload reads and writes us through /proc/1/mem, and takes our socket out of /proc/1/fd. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0) die("prctl");
-    limit_count = count - 1;
-    limits = words + 1;
-    control = atoi(words[0]);
-    if (control != 3 && dup2(control, 3) < 0) die("dup2");
+    keep_only(atoi(line));
     control = 3;
-    syscall(SYS_close_range, 4, ~0U, 0);
-    fcntl(control, F_SETFD, FD_CLOEXEC);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int i = 0; i < 3; i++)
         if (dup2(nothing, i) < 0) die("dup2");
@@ -571,7 +696,9 @@ static _Noreturn void agent(int count, char **words) {
     sigaddset(&watched, SIGCHLD);
     sigprocmask(SIG_SETMASK, &watched, NULL);
     sigaction(SIGCHLD, &action, NULL);
-    say(SAY_HELLO, 0, 0, -1);
+    int mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    say(SAY_HELLO, 0, 0, mounts);
+    close(mounts);
     for (;;) {
         struct pollfd wait = {control, POLLIN, 0};
         int ready = ppoll(&wait, 1, NULL, &none);
@@ -582,7 +709,7 @@ static _Noreturn void agent(int count, char **words) {
 
 int main(int count, char **words) {
     if (count > 2 && strcmp(words[1], "launch") == 0) return launch(count - 2, words + 2);
-    if (count > 2 && strcmp(words[1], "agent") == 0) agent(count - 2, words + 2);
+    if (count > 2 && strcmp(words[1], "agent") == 0) agent(words[2]);
     fprintf(stderr, "this program is started by Pullwright\n");
     return 64;
 }

@@ -1,7 +1,8 @@
 """Machines of one's own.
 
 - `base.py`: the port: start, run, open, read, write, snapshot, stop.
-- `local.py`: sandboxes on this machine: bubblewrap over stacked layers.
+- `local.py`: sandboxes on this machine: a wall, and stacked layers behind it.
+- `walls.py`: bubblewrap with an agent behind it; some are built ahead.
 - `running.py`: a running sandbox: commands, files, its end.
 - `process.py`: a command whose streams stay open, and the descriptors that any command is given.
 - `agent.py`: the host's end of the line to process 1 inside.

@@ -21,7 +21,7 @@ MAX_REQUEST = 64 * 1024 * 1024  # bytes, as in machine.c
 
 _ORDER = struct.Struct("=IIIHH")
 _SAYING = struct.Struct("=IIi")
-_COUNTS = struct.Struct("=II")
+_COUNTS = struct.Struct("=III")
 _RUN, _KILL, _LISTEN = 1, 2, 3
 _HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED, _LISTENING = 1, 2, 3, 4, 5, 6
 _CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
@@ -54,19 +54,22 @@ class Line:
     def __init__(self, end: socket.socket, name: str) -> None:
         self._socket = end
         self._socket.setblocking(False)
-        self._name = name
+        self.name = name
         self._loop = asyncio.get_running_loop()
         self._next = 1
         self._commands: dict[int, Command] = {}
-        self._hello: asyncio.Future[None] = self._loop.create_future()
+        self._hello: asyncio.Future[int] = self._loop.create_future()
         self._room: asyncio.Future[None] | None = None
         self._sending = asyncio.Lock()
         self.lost = False
         self._loop.add_reader(end, self._heard)
 
-    async def hello(self) -> None:
-        """Wait until the agent is there. Raises `SandboxLost` where it never will be."""
-        await self._hello
+    async def hello(self) -> int:
+        """Wait until the agent is there. Gives a descriptor of its mount namespace; the caller closes it.
+
+        Raises `SandboxLost` where it never will be.
+        """
+        return await self._hello
 
     async def start(
         self,
@@ -76,9 +79,10 @@ class Line:
         flags: Flag = Flag.NONE,
         cwd: str = "/",
         variables: Mapping[str, str] | None = None,
+        limits: Sequence[str] = (),
     ) -> Command:
         """Order a command; `descriptors` are its output, errors and, unless it is empty, input; none for a terminal."""
-        request = _request(arguments, cwd, variables or {})
+        request = _request(arguments, cwd, variables or {}, limits)
         command = self._order()
         file = os.memfd_create("request")
         try:
@@ -119,8 +123,9 @@ class Line:
     def close(self) -> None:
         """Hang up: the agent ends, and everything inside with it."""
         if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._socket)
+                self._loop.remove_writer(self._socket)
             self._socket.close()
         self.lost = True
         for command in self._commands.values():
@@ -173,8 +178,8 @@ class Line:
                 self.close()
 
     def _take_in(self, kind: int, number: int, code: int, descriptors: list[int]) -> None:
-        if kind == _HELLO and not self._hello.done():
-            self._hello.set_result(None)
+        if kind == _HELLO and not self._hello.done() and len(descriptors) == 1:
+            self._hello.set_result(descriptors.pop())
         if (command := self._commands.get(number)) is None:
             return
         if (fits := _HANDED.get(kind)) and not command.handed.done() and len(descriptors) == 1 and fits(*descriptors):
@@ -184,14 +189,14 @@ class Line:
         elif kind == _REFUSED and not command.ended.done():
             why = os.strerror(code) if code > 0 else "no reason was given"
             for future in (command.ended, command.handed):
-                _break(future, SandboxError(f"the sandbox {self._name} can run nothing more: {why}"))
+                _break(future, SandboxError(f"the sandbox {self.name} can run nothing more: {why}"))
         elif kind == _GONE:
             del self._commands[number]
             if not command.gone.done():
                 command.gone.set_result(None)
             if not command.ended.done():
                 command.ended.set_result(137)  # whatever ended what should have told
-            _break(command.handed, SandboxError(f"the sandbox {self._name} handed out nothing that was asked for"))
+            _break(command.handed, SandboxError(f"the sandbox {self.name} handed out nothing that was asked for"))
 
     def _fail(self, *futures: "asyncio.Future[int] | asyncio.Future[None] | None") -> None:
         for future in futures:
@@ -200,7 +205,7 @@ class Line:
 
     def loss(self) -> SandboxLost:
         """What whoever goes on asking is told."""
-        return SandboxLost(f"the sandbox {self._name} has ended")
+        return SandboxLost(f"the sandbox {self.name} has ended")
 
 
 def _break(future: "asyncio.Future[int] | asyncio.Future[None]", error: Exception) -> None:
@@ -222,11 +227,12 @@ def _is_listening(descriptor: int) -> bool:
         return [given.getsockopt(socket.SOL_SOCKET, fact) for fact in facts] == [socket.AF_INET, socket.SOCK_STREAM, 1]
 
 
-def _request(arguments: Sequence[str], cwd: str, variables: Mapping[str, str]) -> bytes:
-    words = [os.fsencode(word) for word in (cwd, *arguments, *(f"{name}={value}" for name, value in variables.items()))]
+def _request(arguments: Sequence[str], cwd: str, variables: Mapping[str, str], limits: Sequence[str]) -> bytes:
+    named = (f"{name}={value}" for name, value in variables.items())
+    words = [os.fsencode(word) for word in (cwd, *arguments, *named, *limits)]
     if any(b"\0" in word for word in words):
         raise SandboxError("a command's words hold no NUL bytes")
-    request = _COUNTS.pack(len(arguments), len(variables)) + b"".join(word + b"\0" for word in words)
+    request = _COUNTS.pack(len(arguments), len(variables), len(limits)) + b"".join(word + b"\0" for word in words)
     if len(request) > MAX_REQUEST:
         raise SandboxError(f"the command and its variables come to {len(request)} bytes; at most {MAX_REQUEST} go in")
     return request

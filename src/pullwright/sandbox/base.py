@@ -177,6 +177,10 @@ class Sandboxes(Protocol):
         """Start one. Raises `SandboxUnavailable` with the remedy where this machine cannot."""
         ...
 
+    async def warm(self) -> None:
+        """Have ready what the next starts need not wait for. Raises `SandboxUnavailable` where there can be none."""
+        ...
+
     async def has_layer(self, layer: str) -> bool:
         """Whether a layer is there to build on."""
         ...

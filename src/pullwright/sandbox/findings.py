@@ -22,7 +22,7 @@ _DOCKER = (
     "Inside Docker, start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
     "--security-opt systempaths=unconfined"
 )
-OLDEST_KERNEL = (5, 11)
+OLDEST_KERNEL = (5, 12)
 
 
 def bubblewrap() -> str:

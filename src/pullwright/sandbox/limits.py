@@ -33,24 +33,28 @@ class Cgroups:
         memory, processes = (_below_ours(mount / kind, kind) for kind in ("memory", "pids"))
         return cls(1, memory, processes) if memory or processes else cls(0)
 
-    def make(self, name: str, limits: SandboxLimits) -> tuple[Path, ...]:
-        """Groups for one sandbox; gives the files that a process enters them by."""
+    def make(self, name: str) -> tuple[Path, ...]:
+        """Groups for one sandbox, which hold nothing yet; gives the files that a process enters them by."""
         entries: list[Path] = []
+        for parent in self._parents():
+            try:
+                (parent / name).mkdir(exist_ok=True)
+            except OSError as error:
+                raise _unset(error) from error
+            entries.append(parent / name / "cgroup.procs")
+        return tuple(entries)
+
+    def hold(self, name: str, limits: SandboxLimits) -> None:
+        """Set what those in the groups may use."""
         for parent, file, value in (
             (self.memory, "memory.max" if self.version == 2 else "memory.limit_in_bytes", limits.memory),
             (self.processes, "pids.max", limits.processes + OWN_PROCESSES),
         ):
-            if parent is None:
-                continue
-            group = parent / name
-            try:
-                group.mkdir(exist_ok=True)
-                (group / file).write_text(str(value))
-            except OSError as error:
-                raise SandboxUnavailable(f"the limits of a sandbox cannot be set: {error}") from error
-            if group / "cgroup.procs" not in entries:
-                entries.append(group / "cgroup.procs")
-        return tuple(entries)
+            if parent is not None:
+                try:
+                    (parent / name / file).write_text(str(value))
+                except OSError as error:
+                    raise _unset(error) from error
 
     def drop(self, name: str) -> None:
         """Remove a sandbox's groups; they are empty a moment after its last process has ended."""
@@ -73,8 +77,8 @@ class Cgroups:
                     if group.name.partition("-")[0] in dead:
                         self.drop(group.name)
 
-    def _parents(self) -> set[Path]:
-        return {parent for parent in (self.memory, self.processes) if parent is not None}
+    def _parents(self) -> list[Path]:
+        return list(dict.fromkeys(parent for parent in (self.memory, self.processes) if parent is not None))
 
     def words(self) -> str:
         """What is enforced, in words."""
@@ -87,6 +91,10 @@ class Cgroups:
         elif self.processes is None:
             words.append("the number of processes is not limited (that takes Linux 5.14 or a cgroup)")
         return "; ".join([*words, "file size, open files and core dumps of each process by rlimit"])
+
+
+def _unset(error: OSError) -> SandboxUnavailable:
+    return SandboxUnavailable(f"the limits of a sandbox cannot be set: {error}")
 
 
 def _below_ours(hierarchy: Path, kind: str) -> Path | None:

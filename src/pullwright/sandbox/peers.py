@@ -14,16 +14,23 @@ def command_of(wall: int, port: int) -> str | None:
 
     `wall` is the process outside that holds the sandbox. None where it has gone, or more than one could be it.
     """
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        first = (_PROC / str(wall) / "task" / str(wall) / "children").read_text().split()[0]
-        network = _network(_PROC / first)
-        socket = _socket(_PROC / first / "net/tcp", port)
+    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
+        first = _behind(_PROC / str(wall))
+        network = _network(first)
+        socket = _socket(first / "net/tcp", port)
         if socket is None:
             return None
         for process in _PROC.iterdir():
             if process.name.isdecimal() and _network(process) == network and _holds(process, socket):
                 return _words(process)
     return None
+
+
+def _behind(wall: Path) -> Path:
+    """The process that is 1 inside: the child with a network of its own."""
+    outside = _network(wall)
+    children = (_PROC / pid for pid in (wall / "task" / wall.name / "children").read_text().split())
+    return next(child for child in children if _network(child) not in (None, outside))
 
 
 def _network(process: Path) -> str | None:

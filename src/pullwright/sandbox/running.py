@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 import os
-import signal
-import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pullwright.domain.errors import DiskFull, SandboxError, SandboxLost
-from pullwright.sandbox.agent import Command, Flag, Line
+from pullwright.sandbox.agent import Command, Flag
 from pullwright.sandbox.base import ENVIRONMENT, HOME, ExecRequest, ExecResult, Process, SandboxSpec
-from pullwright.sandbox.layers import Layers, Writable
+from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess
-from pullwright.sandbox.streams import Bounded, Reading, Writing, settle
+from pullwright.sandbox.streams import Bounded, Reading, Writing
+from pullwright.sandbox.walls import Wall
 
 T = TypeVar("T")
 
@@ -47,20 +46,20 @@ class LocalSandbox:
     def __init__(
         self,
         spec: SandboxSpec,
-        writable: Writable,
-        line: Line,
-        process: "subprocess.Popen[bytes]",
+        wall: Wall,
         layers: Layers,
         *,
+        limits: Sequence[str],
         off_loop: "OffLoop[None]",
         ended: Callable[[], None],
     ) -> None:
         self.name = spec.name
         self._variables = {**VARIABLES, **(spec.door.variables if spec.door else {}), **spec.variables}
         self._door = spec.door
-        self._writable = writable
-        self._line = line
-        self._process = process
+        self._wall = wall
+        self._line = wall.line
+        self._line.name = spec.name
+        self._limits = limits
         self._layers = layers
         self._off_loop = off_loop
         self._ended = ended
@@ -121,7 +120,9 @@ class LocalSandbox:
     async def _start(self, request: ExecRequest, descriptors: list[int], flags: Flag) -> Command:
         terminal = {"TERM": "xterm-256color"} if Flag.TERMINAL in flags else {}
         variables = {**self._variables, **terminal, **request.variables}
-        return await self._line.start(request.argv, descriptors, flags=flags, cwd=request.cwd, variables=variables)
+        return await self._line.start(
+            request.argv, descriptors, flags=flags, cwd=request.cwd, variables=variables, limits=self._limits
+        )
 
     async def _end(self, command: Command, timeout: float) -> tuple[int, bool]:
         try:
@@ -202,14 +203,14 @@ class LocalSandbox:
 
         def keep() -> None:
             nonlocal layer
-            layer = self._layers.publish(self._writable)
+            layer = self._layers.publish(self._wall.writable)
 
         try:
             if self._door:
                 await self._door.close()
             self._line.close()
             self._forget()
-            by_itself = await self._gone(FREEZE_SECONDS if publish else STOP_SECONDS)
+            by_itself = await self._wall.gone(FREEZE_SECONDS if publish else STOP_SECONDS)
             if publish:
                 if not by_itself:
                     raise self._line.loss()
@@ -219,27 +220,6 @@ class LocalSandbox:
             removing = asyncio.ensure_future(self._off_loop(self._ended))
             await asyncio.wait({removing}, timeout=SWEEP_SECONDS)
         return layer
-
-    async def _gone(self, patience: float) -> bool:
-        """Wait for bubblewrap to end: its process 1 does once nobody is on the line. Gives whether it did by itself.
-
-        When it has, so has every process inside (pid_namespaces(7)), and nothing writes to the layers any more.
-        """
-        if self._process.poll() is not None:
-            return self._process.returncode >= 0
-        loop = asyncio.get_running_loop()
-        watched = os.pidfd_open(self._process.pid)
-        gone: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(watched, settle, gone)
-        try:
-            await asyncio.wait({gone}, timeout=patience)
-            if not gone.done():
-                self._process.send_signal(signal.SIGKILL)
-                await asyncio.wait({gone})
-        finally:
-            loop.remove_reader(watched)
-            os.close(watched)
-        return self._process.wait() >= 0
 
 
 def _close_terminal(terminal: "asyncio.Future[int]") -> None:

@@ -161,6 +161,10 @@ class FaultySandboxes:
         self.faults.passing("sandbox started")
         return FaultySandbox(sandbox, self.faults)
 
+    async def warm(self) -> None:
+        """As it is."""
+        await self.inner.warm()
+
     async def has_layer(self, layer: str) -> bool:
         """As it is."""
         return await self.inner.has_layer(layer)
