@@ -28,6 +28,8 @@ export interface HomeSearch {
   words?: string | undefined;
   show?: string | undefined;
   repository?: string | undefined;
+  engine?: string | undefined;
+  verdict?: string | undefined;
 }
 
 const word = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
@@ -41,6 +43,8 @@ const home = createRoute({
     words: word(search["words"]),
     show: word(search["show"]),
     repository: word(search["repository"]),
+    engine: word(search["engine"]),
+    verdict: word(search["verdict"]),
   }),
 }).lazy(() => import("./screens/home/Home").then((module) => module.Route));
 

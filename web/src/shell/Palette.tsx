@@ -1,5 +1,8 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
 import { useDeferredValue, useId, useMemo, useRef, useState } from "react";
 
+import { api, got } from "../api/client";
 import { cls } from "../parts/class";
 import { Dialog } from "../parts/Dialog";
 import { Icon } from "../parts/Icon";
@@ -23,24 +26,37 @@ function fit(text: string, words: string): number {
 }
 
 /** Everything that can be done, found by its words (https://www.w3.org/WAI/ARIA/apg/patterns/combobox/). */
-export function Palette({ onClose, more }: { onClose: () => void; more: Command[] }) {
+export function Palette({ onClose }: { onClose: () => void }) {
   const commands = useAllCommands();
+  const navigate = useNavigate();
   const [words, setWords] = useState("");
   const asked = useDeferredValue(words.trim().toLowerCase());
   const [chosen, setChosen] = useState(0);
   const list = useRef<HTMLDivElement>(null);
   const id = useId();
 
+  const tasks = useQuery({
+    queryKey: ["board", "palette", asked],
+    queryFn: ({ signal }) => got(api.GET("/api/v1/board", { params: { query: { words: asked, limit: 8 } }, signal })),
+    placeholderData: (before) => before,
+  }).data?.items;
+
   const found = useMemo(() => {
-    const all = [...commands, ...more].filter((one) => !one.hidden);
-    if (!asked) return all.slice(0, 60);
-    return all
+    const all = commands.filter((one) => !one.hidden);
+    const named: Command[] = (tasks ?? []).map((task) => ({
+      group: "Tasks",
+      label: task.title,
+      words: task.repository_name,
+      act: () => void navigate({ to: "/tasks/$task", params: { task: task.id } }),
+    }));
+    if (!asked) return [...all, ...named];
+    return [...all, ...named]
       .map((one) => ({ one, score: Math.max(fit(one.label, asked), fit(`${one.group} ${one.words ?? ""}`, asked) / 2) }))
-      .filter(({ score }) => score > 40)
+      .filter(({ one, score }) => score > 40 || one.group === "Tasks")
       .toSorted((a, b) => b.score - a.score)
       .slice(0, 60)
       .map(({ one }) => one);
-  }, [commands, more, asked]);
+  }, [commands, tasks, asked, navigate]);
   const here = Math.min(chosen, found.length - 1);
 
   const choose = (place: number) => {

@@ -90,7 +90,7 @@ function Frame() {
       <Bottom />
       <Toasts />
       <Suspense>
-        {over === "palette" && <Palette onClose={close} more={[]} />}
+        {over === "palette" && <Palette onClose={close} />}
         {over === "shortcuts" && <ShortcutOverlay onClose={close} />}
       </Suspense>
     </div>

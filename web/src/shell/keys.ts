@@ -89,6 +89,8 @@ export function hearKeys(): () => void {
     const busy = writing(event.target);
     // Over an open dialog only what is meant for it works.
     const blocked = document.querySelector("dialog[open]") !== null;
+    // A focused link or button has these keys for itself.
+    if (/^(enter|space)$/.test(press) && event.target instanceof Element && event.target.closest("a, button, summary, label, [role=menuitem]")) return;
     const all = offered().filter((one) => one.keys && (one.writing || !(busy || blocked)));
     const found = all.find((one) => one.keys === `${before} ${press}`.trim()) ?? all.find((one) => one.keys === press);
     clearTimeout(timer);

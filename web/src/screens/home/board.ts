@@ -1,0 +1,132 @@
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useMemo } from "react";
+
+import { type Schema, api, got } from "../../api/client";
+import { onNews, useNewsState } from "../../api/news";
+
+export type TaskRow = Schema<"TaskRow">;
+export type AttemptRow = Schema<"AttemptRow">;
+type State = Schema<"State">;
+
+export interface Filter {
+  show: "all" | "needs" | "working" | "ended";
+  words: string;
+  repository: string | undefined;
+  engine: string | undefined;
+  verdict: string | undefined;
+}
+
+const WORKING: State[] = ["queued", "preparing", "running", "waiting", "verifying", "delivering"];
+const ENDED: State[] = ["done", "failed", "cancelled"];
+
+// What a row shows changes with these; model calls and tool output come far more often and change nothing there.
+const LIVE_KINDS = new Set(["moved", "turn-ended", "model-said", "change-taken", "verified", "question-asked", "person-said", "egress-decided", "conflicts-found", "delivered", "dismissed", "chosen", "pause-requested", "resume-requested", "forked"]);
+const ENDED_KINDS = new Set(["delivered", "dismissed", "conflicts-found", "chosen", "verified"]);
+
+function asked(filter: Filter) {
+  return {
+    words: filter.words || undefined,
+    repository: filter.repository ? [filter.repository] : undefined,
+    engine: filter.engine ? [filter.engine] : undefined,
+    verdict: filter.verdict ? [filter.verdict as Schema<"Verdict">] : undefined,
+    needs: filter.show === "needs" ? (["person"] as "person"[]) : undefined,
+  };
+}
+
+export interface Section {
+  title: string;
+  rows: TaskRow[];
+}
+
+/** The tasks that fit, in sections, kept up to date; older ended ones come with `more`. */
+export function useBoard(filter: Filter) {
+  const query = asked(filter);
+  const live = useQuery({
+    queryKey: ["board", "live", query],
+    queryFn: ({ signal }) => got(api.GET("/api/v1/board", { params: { query: { ...query, state: WORKING, limit: 500 } }, signal })),
+    enabled: filter.show !== "ended",
+    placeholderData: (before) => before,
+  });
+  const ended = useInfiniteQuery({
+    queryKey: ["board", "ended", query],
+    queryFn: ({ signal, pageParam }) => got(api.GET("/api/v1/board", { params: { query: { ...query, state: ENDED, limit: 100, after: pageParam } }, signal })),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next ?? undefined,
+    enabled: filter.show !== "working",
+    placeholderData: (before) => before,
+  });
+  useRefreshing();
+
+  const sections = useMemo(() => {
+    const working = filter.show === "ended" ? [] : (live.data?.items ?? []);
+    const final = filter.show === "working" ? [] : (ended.data?.pages.flatMap((page) => page.items) ?? []);
+    const split = (rows: TaskRow[], needed: boolean) => rows.filter((row) => (row.needs !== null) === needed);
+    return [
+      { title: "Needs you", rows: [...split(working, true), ...split(final, true)] },
+      { title: "Working", rows: split(working, false) },
+      { title: "Ended", rows: split(final, false) },
+    ].filter((section) => section.rows.length > 0);
+  }, [live.data, ended.data, filter.show]);
+
+  return {
+    sections,
+    pending: (filter.show !== "ended" && live.isPending) || (filter.show !== "working" && ended.isPending),
+    error: live.error ?? ended.error,
+    again: () => void Promise.all([live.refetch(), ended.refetch()]),
+    cut: live.data?.next !== null && live.data !== undefined && filter.show !== "ended",
+    more: ended.hasNextPage && !ended.isFetchingNextPage ? () => void ended.fetchNextPage() : null,
+  };
+}
+
+/** How many tasks there are of each kind, whatever is shown. */
+export function useCounts() {
+  return useQuery({
+    queryKey: ["board", "counts"],
+    queryFn: ({ signal }) => got(api.GET("/api/v1/board/counts", { signal })),
+    placeholderData: (before) => before,
+  });
+}
+
+/** Asks again after something happened, as often as the answers are quick: at most an eighth of the time goes to it. */
+function useRefreshing() {
+  const client = useQueryClient();
+  const state = useNewsState();
+  useEffect(() => {
+    // What happened while nobody listened is in the next answer.
+    if (state === "live") void client.invalidateQueries({ queryKey: ["board"] });
+  }, [client, state]);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let pause = 400;
+    const stale = new Set<string>();
+    const refresh = async () => {
+      const parts = [...stale, "counts"];
+      stale.clear();
+      const begun = performance.now();
+      await Promise.all(parts.map((part) => client.refetchQueries({ queryKey: ["board", part], type: "active" })));
+      pause = Math.min(Math.max(400, 8 * (performance.now() - begun)), 10_000);
+      timer = undefined;
+      if (stale.size > 0) timer = setTimeout(() => void refresh(), pause);
+    };
+    const stop = onNews((happened) => {
+      const final = happened.state !== null && ENDED.includes(happened.state as State);
+      if (LIVE_KINDS.has(happened.kind)) stale.add("live");
+      if (ENDED_KINDS.has(happened.kind) || final || happened.state === "queued") stale.add("ended");
+      if (stale.size > 0) timer ??= setTimeout(() => void refresh(), pause);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [client]);
+}
+
+/** What a person is needed for, in words. */
+export const NEEDS: Record<string, string> = {
+  answer: "asks you something",
+  setup: "its setup failed",
+  conflict: "conflicts with its base",
+  draft: "only a draft: decide",
+  host: "was refused a host",
+  failed: "ended without a change",
+};
