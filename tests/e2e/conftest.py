@@ -188,14 +188,19 @@ def make_repository(folder: Path, **files: str) -> Path:
     return folder
 
 
+def somebody(folder: Path) -> Person:
+    """Who has that folder, and no model."""
+    # What Pullwright and providers read is left out: no test may reach a paid model.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULLWRIGHT_", "OPENAI_"))}
+    kept |= {"PULLWRIGHT_HOME": str(folder / "data"), "HOME": str(folder), "PULLWRIGHT_LOCAL_MODELS": "off"}
+    assert Settings.from_environment(kept).model.configured is False
+    return Person(folder, kept)
+
+
 @pytest.fixture
 def person(tmp_path: Path) -> Person:
     """Somebody without a model."""
-    # What Pullwright and providers read is left out: no test may reach a paid model.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULLWRIGHT_", "OPENAI_"))}
-    kept |= {"PULLWRIGHT_HOME": str(tmp_path / "data"), "HOME": str(tmp_path), "PULLWRIGHT_LOCAL_MODELS": "off"}
-    assert Settings.from_environment(kept).model.configured is False
-    return Person(tmp_path, kept)
+    return somebody(tmp_path)
 
 
 @pytest.fixture
@@ -204,12 +209,12 @@ def repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "repo")
 
 
-@pytest.fixture(scope="session")
-def model_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A model's server in a process of its own."""
-    Scenario.parse(SCENARIO)
-    path = tmp_path_factory.mktemp("model") / "scenario.toml"
-    path.write_text(SCENARIO)
+@contextlib.contextmanager
+def model_server(folder: Path, scenario: str) -> Iterator[str]:
+    """A model's server in a process of its own; gives its address."""
+    Scenario.parse(scenario)
+    path = folder / "scenario.toml"
+    path.write_text(scenario)
     process = subprocess.Popen(
         [sys.executable, "-m", "pullwright.testing.model_server", str(path)],
         stdout=subprocess.PIPE,
@@ -225,11 +230,23 @@ def model_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.stdout.close()
 
 
+@pytest.fixture(scope="session")
+def model_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The model's server of all tests that want add() mended."""
+    with model_server(tmp_path_factory.mktemp("model"), SCENARIO) as url:
+        yield url
+
+
+def with_model(person: Person, url: str) -> Person:
+    """The same person with a model."""
+    ours = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-test", "PULLWRIGHT_MODEL": "openai:scripted"}
+    return Person(person.folder, {**person.variables, **ours})
+
+
 @pytest.fixture
 def modelled(person: Person, model_url: str) -> Person:
     """Somebody with a model."""
-    ours = {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "sk-test", "PULLWRIGHT_MODEL": "openai:scripted"}
-    return Person(person.folder, {**person.variables, **ours})
+    return with_model(person, model_url)
 
 
 def processes(words: str) -> list[int]:
@@ -252,7 +269,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def e2e() -> Any:
     """This module: test modules are not a package, so that they cannot import it."""
     return sys.modules[__name__]

@@ -64,6 +64,9 @@ def newcomer(request: pytest.FixtureRequest) -> Iterator[Newcomer]:
         if (ROOT / name).is_file():
             (person.clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, person.clone / name)
+    pages = Path("src/pullwright/web")
+    if (ROOT / pages).is_dir():  # building the console takes npm's packages from the network: a long test does that
+        shutil.copytree(ROOT / pages, person.clone / pages)
     if person.uid is not None:
         subprocess.run(["chown", "-R", f"{person.uid}:{person.uid}", str(place)], check=True)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "As it stands"]):

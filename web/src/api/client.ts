@@ -69,7 +69,8 @@ export async function got<Data>(request: Promise<Answer<Data>>): Promise<Data> {
     throw unreachable();
   }
   if (!answer.response.ok) {
-    if (answer.response.status === 401) for (const tell of signedOut) tell();
+    // Signing in may fail as well: that changes nothing about who is signed in.
+    if (answer.response.status === 401 && !answer.response.url.endsWith("/session")) for (const tell of signedOut) tell();
     throw failureOf(answer.response, answer.error);
   }
   return answer.data as Data;
