@@ -9,6 +9,8 @@
 - `board.py`: tasks at a glance, and how many there are of each kind.
 - `tasks.py`: tasks: hand in, list, look, steer, patches.
 - `steering.py`: attempts steered: answered, held, taken back, sent another way.
+- `followups.py`: what continues a task that has ended: comments, a choice, its delivery, what git can do.
+- `review.py`: what attempts did: turns, changed files, contents, proofs, attempts side by side.
 - `attempts.py`: attempts: logs, long outputs by byte range.
 - `streams.py`: what happens, as server-sent events.
 - `feed.py`: one look at the record for everybody who listens.

@@ -13,7 +13,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pullwright import __version__
-from pullwright.api import attempts, board, house, people, repositories, steering, streams, tasks
+from pullwright.api import (
+    attempts,
+    board,
+    followups,
+    house,
+    people,
+    repositories,
+    review,
+    steering,
+    streams,
+    tasks,
+)
 from pullwright.api.answers import Unchanged
 from pullwright.api.codes import Codes
 from pullwright.api.console import Console
@@ -28,7 +39,9 @@ MAX_BODY = 2 * 1024 * 1024
 _PARTS = (
     repositories.router,
     board.router,
+    review.router,  # before attempts: a patch is not an attempt of that name
     tasks.router,
+    followups.router,
     steering.router,
     attempts.router,
     streams.router,

@@ -1,20 +1,18 @@
 """Attempts: logs, long outputs by byte range."""
 
-import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from pullwright.api.access import House, Reader
-from pullwright.api.problems import Refused, not_found, problems
+from pullwright.api.answers import Bytes, partial
+from pullwright.api.problems import not_found, problems
 from pullwright.domain.task import Attempt
 from pullwright.domain.transcript import Output, Recorded
 
 router = APIRouter(tags=["attempts"])
-
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class LogPage(BaseModel):
@@ -60,9 +58,6 @@ async def task_log(
     return LogPage(items=events[:limit], next=events[limit - 1].number if more else None)
 
 
-Bytes = Annotated[str | None, Header(alias="Range", max_length=100, description="`bytes=FIRST-LAST`; one range.")]
-
-
 @router.get(
     "/attempts/{attempt}/outputs/{number}",
     response_class=PlainTextResponse,
@@ -92,24 +87,4 @@ async def output(
         has = f"it has {', '.join(held)}" if held else "it has none"
         raise not_found(f"Event {number} of {attempt} has no such text; {has}.")
     kept = held[field] if field is not None else next(iter(held.values()))
-    return _partial(await (await house.record.log(attempt)).load(kept), part)
-
-
-def _partial(data: bytes, part: str | None) -> Response:
-    """All of it, or the range that was asked for (RFC 9110, section 14); other units and several ranges get all."""
-    headers = {
-        "accept-ranges": "bytes",
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "sandbox",
-    }
-    match = _RANGE.fullmatch(part or "")
-    if match is None or match.groups() == ("", ""):
-        return Response(data, media_type="text/plain; charset=utf-8", headers=headers)
-    first, last = match.groups()
-    start = int(first) if first else max(len(data) - int(last), 0)
-    end = min(int(last), len(data) - 1) if first and last else len(data) - 1
-    if start > end:
-        whole = {"content-range": f"bytes */{len(data)}"}
-        raise Refused(416, "Out of range", f"The text has {len(data)} bytes.", whole)
-    headers["content-range"] = f"bytes {start}-{end}/{len(data)}"
-    return Response(data[start : end + 1], status_code=206, media_type="text/plain; charset=utf-8", headers=headers)
+    return partial(await (await house.record.log(attempt)).load(kept), part)

@@ -84,6 +84,61 @@ class Words(Sent):
     text: str = Field(min_length=1, max_length=200_000)
 
 
+class Message(Words):
+    """Something said to a task's engines."""
+
+    attempt: int | None = Field(None, ge=1, le=1000, description="The attempt, counted from 1; null: see the route.")
+
+
+class LineComment(Sent):
+    """What a person says about a line of a change, or about a file."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    text: str = Field(min_length=1, max_length=20_000)
+    line: int | None = Field(None, ge=1, le=2**31 - 1, description="Counted from 1; null: the whole file.")
+    side: Literal["base", "head"] = Field("head", description="`base`: the line as it was before the change.")
+
+
+class Comments(Sent):
+    """Comments on lines, sent as one follow-up."""
+
+    comments: tuple[LineComment, ...] = Field(min_length=1, max_length=500)
+    text: str = Field("", max_length=20_000, description="Something to say with them.")
+    attempt: int | None = Field(None, ge=1, le=1000, description="Whose change it is; null: the chosen attempt's.")
+
+
+class Choice(Sent):
+    """The attempt that is to be delivered."""
+
+    attempt: int = Field(ge=1, le=1000, description="Counted from 1.")
+
+
+class UpdateOrder(Sent):
+    """How a delivered change is brought up to date with its base branch."""
+
+    how: Literal["merge", "rebase"] = "merge"
+
+
+class SyncOrder(Sent):
+    """Whose words on a pull request are taken along."""
+
+    also: tuple[str, ...] = Field((), max_length=50, description="People who may not write to the repository.")
+
+
+class RevertOrder(Sent):
+    """Where a delivered change is taken back."""
+
+    base: str | None = Field(None, max_length=1024, description="The branch; null: the one that it was made for.")
+    model: str | None = Field(None, max_length=200, description="For conflicts: `PROVIDER:NAME`.")
+
+
+class BackportOrder(Sent):
+    """Where a delivered change is carried over to."""
+
+    onto: tuple[str, ...] = Field(min_length=1, max_length=50, description="Branches.")
+    model: str | None = Field(None, max_length=200, description="For conflicts: `PROVIDER:NAME`.")
+
+
 class OfAttempt(Sent):
     """Which attempt is meant."""
 

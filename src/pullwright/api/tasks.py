@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from pullwright.api.access import House, Reader, Writer
 from pullwright.api.answers import text, unless_known
-from pullwright.api.orders import TaskOrder, Words
+from pullwright.api.orders import Message, TaskOrder
 from pullwright.api.problems import Refused, not_found, problems
 from pullwright.domain.contract import TaskView
 from pullwright.domain.errors import UsageError
@@ -133,9 +133,12 @@ async def task(task: str, request: Request, response: Response, house: House, _:
     responses=problems(400, 401, 403, 404, 409, 422),
     summary="Say something to the engine",
 )
-async def message(task: str, words: Words, house: House, _: Writer) -> TaskView:
-    """It reads it before its next turn; a task that has ended is taken up again, on the same branch."""
-    return TaskView.of(await desk.message(house, (await house.record.task(task)).id, words.text))
+async def message(task: str, said: Message, house: House, _: Writer) -> TaskView:
+    """It reads it before its next turn; a task that has ended is taken up again, on the same branch.
+
+    All attempts at work hear it, of an ended task the chosen one; or the named one alone.
+    """
+    return TaskView.of(await desk.message(house, (await house.record.task(task)).id, said.text, said.attempt))
 
 
 @router.post("/tasks/{task}/cancel", status_code=202, responses=problems(400, 401, 403, 404), summary="Stop a task")

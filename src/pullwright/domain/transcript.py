@@ -284,6 +284,7 @@ class Chosen(Value):
     kind: Literal["chosen"] = "chosen"
     attempt: str
     reasons: tuple[str, ...]
+    by: Literal["platform", "person"] = "platform"
 
 
 class Delivered(Value):

@@ -24,6 +24,10 @@
 - `task.py`: one task: environment, attempts, comparison, delivery.
 - `codebase.py`: a repository's code index: opened for a person, told what a check recorded.
 - `answer.py`: the answer of an `ask` task, its places checked.
+- `changes.py`: what an attempt has changed, for people who read it.
+- `timeline.py`: an attempt's log turn by turn.
+- `proof.py`: a receipt test by test.
+- `comparison.py`: attempts side by side, and a person's choice among them.
 - `followup.py`: what continues a task that has ended.
 - `takeup.py`: a person's pull request or branch as the base of a task.
 - `webhook.py`: calls the person's own webhook when a task has ended or waits.

@@ -221,14 +221,21 @@ async def dismiss(platform: Platform, task_id: str) -> Task:
     return await platform.record.task(task.id)
 
 
-async def message(platform: Platform, task_id: str, text: str) -> Task:
-    """Say something to the engine: it reads it before its next turn, or takes up its work again for it."""
+async def message(platform: Platform, task_id: str, text: str, ordinal: int | None = None) -> Task:
+    """Say something to the engine: it reads it before its next turn, or takes up its work again for it.
+
+    To every attempt at work, or where the task has ended to the chosen one; or to the n-th alone.
+    """
     if not text.strip():
         raise UsageError("the message is empty")
     task = await platform.record.task(task_id)
     to = [attempt for attempt in task.attempts if not attempt.state.final]
     if task.state.final:
         to = [attempt for attempt in task.attempts if attempt.id == task.chosen] or list(task.attempts[:1])
+    if ordinal is not None:
+        to = [attempt for attempt in task.attempts if attempt.ordinal == ordinal]
+        if to and to[0].state.final and not task.state.final:
+            raise UsageError(f"attempt {ordinal} of task {task.id} has ended; say it once the task has, too")
     if not to:
         raise UsageError(f"task {task.id} has no attempt yet that could read a message; try again in a moment")
     if deaf := [attempt.engine for attempt in to if attempt.engine in ("repair", "git")]:

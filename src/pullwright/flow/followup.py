@@ -8,11 +8,13 @@ import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pullwright.domain.errors import ForgeError, UsageError
 from pullwright.domain.feedback import CheckResult, Remark
 from pullwright.domain.task import Attempt, PullRequest, State, Task
 from pullwright.domain.transcript import Moved, PersonSaid, Recorded
+from pullwright.flow import changes
 from pullwright.flow.platform import Platform
 
 AUTOMATIC = 3  # follow-ups in a row that failed checks alone may start without a person's word
@@ -42,29 +44,67 @@ async def deliver_again(platform: Platform, task_id: str) -> Task:
     return await platform.record.task(task.id)
 
 
+@dataclass(frozen=True)
+class Comment:
+    """What a person says about a line of a change, or about a file."""
+
+    path: str
+    text: str
+    line: int | None = None  # counted from 1; None: the whole file
+    side: Literal["base", "head"] = "head"  # base: as it was before the change
+
+
 async def on_lines(platform: Platform, task_id: str, text: str, places: Sequence[str]) -> str:
     """A message about lines of the change, each written PATH:LINE, with the lines beside it.
 
     Raises `UsageError` where the change has no such line.
     """
-    task = await platform.record.task(task_id)
-    attempt = _chosen(task)
-    if attempt is None or attempt.head is None:
-        raise UsageError(f"task {task.id} has no change yet that has lines; say it without --on")
-    store = platform.repositories.store(task.request.repository)
-    parts = []
+    comments = []
     for place in places:
         path, colon, number = place.rpartition(":")
         if not colon or not number.isdecimal():
             raise UsageError(f"--on takes PATH:LINE, not {place!r}")
-        data = await store.read(attempt.head, path)
-        if data is None:
-            raise UsageError(f"the change has no file {path}; `pullwright task diff {task.id}` shows its files")
-        lines = data.decode("utf-8", "replace").splitlines()
-        if not 1 <= int(number) <= len(lines):
-            raise UsageError(f"{path} has {len(lines)} lines, so there is no line {number}")
-        parts.append(f"On {path} line {number}, which reads `{lines[int(number) - 1].strip()[:200]}`:")
-    return "\n".join([*parts, text])
+        comments.append(Comment(path, "", int(number)))
+    return await in_words(platform, task_id, comments, text)
+
+
+async def in_words(
+    platform: Platform, task_id: str, comments: Sequence[Comment], text: str = "", ordinal: int | None = None
+) -> str:
+    """Comments on lines as one message, each with the line that it speaks of; `text` comes last.
+
+    They are about the chosen attempt's change, or the n-th's. Raises `UsageError` where that has no such line.
+    """
+    task = await platform.record.task(task_id)
+    attempt = next((one for one in task.attempts if one.ordinal == ordinal), None) if ordinal else _chosen(task)
+    if attempt is None or attempt.head is None:
+        raise UsageError(f"task {task.id} has no change yet that has lines; say it without naming a line")
+    _, span = await changes.span(platform, attempt.id)
+    files: dict[tuple[str, str], list[str]] = {}
+    parts = []
+    for comment in comments:
+        key = (comment.side, comment.path)
+        if key not in files:
+            data = await span.store.read(span.base if comment.side == "base" else span.head, comment.path)
+            if data is None:
+                raise UsageError(
+                    f"the change has no file {comment.path}; `pullwright task diff {task.id}` shows its files"
+                )
+            files[key] = data.decode("utf-8", "replace").splitlines()
+        parts.append(_on_line(comment, files[key]))
+    return "\n".join([*parts, text] if text else parts)
+
+
+def _on_line(comment: Comment, lines: Sequence[str]) -> str:
+    """A comment with what it speaks of."""
+    said = f"\n{comment.text.strip()}\n" if comment.text.strip() else ""
+    before = " as it was before the change" if comment.side == "base" else ""
+    if comment.line is None:
+        return f"On {comment.path}{before}:{said}"
+    if not 1 <= comment.line <= len(lines):
+        raise UsageError(f"{comment.path} has {len(lines)} lines{before}, so there is no line {comment.line}")
+    words = lines[comment.line - 1].strip()[:200]
+    return f"On {comment.path} line {comment.line}{before}, which reads `{words}`:{said}"
 
 
 async def sync(platform: Platform, task_id: str, *, also: Sequence[str] = (), automatic: bool = False) -> Heard:

@@ -85,6 +85,9 @@ async def compare_attempts(shift: Shift, task_id: str) -> str | None:
     ranking = rank([attempt for attempt in task.attempts if attempt.head and attempt.receipt])
     if not ranking.order:
         return None
+    known = await record.newest(task_id, "chosen")
+    if isinstance(known, Chosen) and known.by == "person" and known.attempt in ranking.order:
+        return known.attempt  # as long as it has a change, a person's word stands
     chosen = ranking.order[0]
     if task.chosen != chosen:
         await record.append(task_id, Chosen(attempt=chosen, reasons=tuple(ranking.reasons)))

@@ -6,7 +6,7 @@ from pullwright.domain.change import Change, FileChange
 from pullwright.repos import git
 from pullwright.repos.bare import BareStore
 from pullwright.repos.commits import Hand, write_commit
-from pullwright.repos.names import path_text
+from pullwright.repos.names import path_bytes, path_text
 
 _PLAIN = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
 _PLAIN_HAND = Hand()
@@ -60,10 +60,12 @@ async def change_between(store: BareStore, base: str, head: str) -> Change:
     return Change(base=base, head=head, tree=await store.tree(head), files=files)
 
 
-async def patch(store: BareStore, base: str, head: str) -> bytes:
-    """The difference between two commits as `git apply` takes it, binary files too."""
+async def patch(store: BareStore, base: str, head: str, path: str | None = None) -> bytes:
+    """The difference between two commits as `git apply` takes it, binary files too; of one path, if it is given."""
     call = store.call(limit=PATCH_LIMIT)
-    return await git.git(call, "diff-tree", "-r", "-p", "--binary", "--full-index", *_PLAIN, base, head)
+    only = () if path is None else ("--", path_bytes(path))
+    tree = ("--literal-pathspecs", "diff-tree", "-r", "-p", "--binary", "--full-index")
+    return await git.git(call, *tree, *_PLAIN, base, head, *only)
 
 
 def _lines(count: bytes) -> int | None:

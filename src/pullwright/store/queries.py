@@ -156,13 +156,14 @@ def anything_to_do(connection: Connection) -> bool:
 
 def _held_by_person(connection: Connection, log: str) -> bool:
     """Whether the last that happened to a waiting attempt leaves the next word to a person."""
-    if isinstance(_newest(connection, log, "pause-requested", "resume-requested"), PauseRequested):
+    if isinstance(newest(connection, log, "pause-requested", "resume-requested"), PauseRequested):
         return True
-    last = _newest(connection, log, "turn-ended", "person-said", "rewound")
+    last = newest(connection, log, "turn-ended", "person-said", "rewound")
     return isinstance(last, TurnEnded) and last.status == "waiting" and last.until is None
 
 
-def _newest(connection: Connection, log: str, *kinds: str) -> Event | None:
+def newest(connection: Connection, log: str, *kinds: str) -> Event | None:
+    """The last event of a log that is of one of these kinds."""
     those = select(EVENTS.c.body).where(EVENTS.c.log == log, EVENTS.c.kind.in_(kinds))
     body = connection.execute(those.order_by(EVENTS.c.number.desc()).limit(1)).scalar()
     return None if body is None else from_json(body)

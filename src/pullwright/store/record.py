@@ -132,6 +132,10 @@ class Record:
         """The events of one log after a number, in order."""
         return await self._database.read(queries.events_of, log_id, after)
 
+    async def newest(self, log_id: str, *kinds: str) -> Event | None:
+        """The last event of a log that is of one of these kinds."""
+        return await self._database.read(queries.newest, log_id, *kinds)
+
     async def task_events(self, task_id: str, seen: Mapping[str, int] | None = None) -> list[Recorded]:
         """The events of a task and of its attempts after the last seen number of each log, oldest first."""
         return await self._database.read(queries.events_of_task, task_id, seen or {})

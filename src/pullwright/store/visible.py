@@ -107,6 +107,11 @@ class VisibleRecord(Record):
         await self._check_log(log_id)
         return await super().events(log_id, after)
 
+    async def newest(self, log_id: str, *kinds: str) -> Event | None:
+        """Of the log of a task that the caller sees."""
+        await self._check_log(log_id)
+        return await super().newest(log_id, *kinds)
+
     async def task_events(self, task_id: str, seen: Mapping[str, int] | None = None) -> list[Recorded]:
         """Of a task that the caller sees, and of its attempts."""
         await self._check_log(task_id, "task")

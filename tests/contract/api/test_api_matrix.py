@@ -56,6 +56,17 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /engines": VIEWER,
     "GET /models": VIEWER,
     "POST /tasks/estimate": MEMBER,
+    "GET /repositories/{key}/conflicts": MEMBER,  # it asks the repository's forge
+    "GET /comparison": VIEWER,
+    "GET /tasks/{task}/comparison": VIEWER,
+    "GET /tasks/{task}/export": VIEWER,
+    "POST /tasks/{task}/comments": MEMBER,
+    "POST /tasks/{task}/choose": MEMBER,
+    "POST /tasks/{task}/deliver": MEMBER,
+    "POST /tasks/{task}/sync": MEMBER,
+    "POST /tasks/{task}/update": MEMBER,
+    "POST /tasks/{task}/revert": MEMBER,
+    "POST /tasks/{task}/backport": MEMBER,
     "GET /tasks": VIEWER,
     "POST /tasks": MEMBER,
     "GET /tasks/{task}": VIEWER,
@@ -75,6 +86,12 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /attempts/{attempt}/events": VIEWER,
     "GET /attempts/{attempt}/log": VIEWER,
     "GET /attempts/{attempt}/outputs/{number}": VIEWER,
+    "GET /attempts/{attempt}/turns": VIEWER,
+    "GET /attempts/{attempt}/changes": VIEWER,
+    "GET /attempts/{attempt}.patch": VIEWER,
+    "GET /attempts/{attempt}/file": VIEWER,
+    "GET /attempts/{attempt}/receipt": VIEWER,
+    "GET /attempts/{attempt}/checks/{number}/log": VIEWER,
 }
 
 HERE, THERE = reference("https://forge.example/red/tidy", "tidy"), reference("https://forge.example/blue/tool", "tool")
@@ -87,7 +104,8 @@ FILLED = {
     "user": "no",
     "team": "no",
 }
-ABOUT_A_REPOSITORY = ("{task}", "{attempt}", "{key}")  # parameters by which a route is about something of a repository
+# Parameters by which a route is about something of a repository, and routes that have them in their query.
+ABOUT_A_REPOSITORY = ("{task}", "{attempt}", "{key}", "GET /comparison")
 
 
 @dataclass(frozen=True)
@@ -183,9 +201,11 @@ async def ask(app: FastAPI, route: str, operation: dict[str, Any], headers: dict
         return await begun(app, url, headers)
     schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     body = None if schema is None else example(app.openapi(), schema)
+    asked = [one for one in operation.get("parameters", ()) if one["in"] == "query" and one["required"]]
+    params = {one["name"]: FILLED.get(one["name"]) or example(app.openapi(), one["schema"]) for one in asked}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        return await client.request(method, url, json=body, headers=headers)
+        return await client.request(method, url, params=params, json=body, headers=headers)
 
 
 def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
