@@ -8,6 +8,7 @@ import pytest
 
 from pullwright.code import python, setup_script
 from pullwright.code.detect import choose, detect
+from pullwright.code.repository_file import parse
 from pullwright.domain.environment import Environment, Origin, ToolServer
 from pullwright.domain.errors import UsageError
 from pullwright.repos.mirror import TreeEntry
@@ -280,7 +281,12 @@ async def test_python_scripts_of_a_persons_own_find_what_they_expect() -> None:
     ("text", "says"),
     [
         (b'image = "x"', "`image` is not supported in this version"),
-        (b'services = ["db"]', "`services` is not supported in this version"),
+        (b'services = "postgres"', "`services` must be a list"),
+        (b'services = ["db"]', "services.db is not known by name"),
+        (b'services = ["A b"]', "'A b' is no name of a service"),
+        (b"[services.postgres]\nfast = 1", "services.postgres: unknown key 'fast'"),
+        (b"[services.own]\ncommand = 3", "services.own.command: Input should be a valid string"),
+        (b'[services.own]\ncommand = "x"\nseconds = 0', "services.own.seconds"),
         (b'setpu = "x"', "unknown key 'setpu'"),
         (b"setup = 3", "`setup` must be a string"),
         (b"setup = [", "not valid TOML"),
@@ -364,3 +370,17 @@ def test_the_usual_causes_are_named(output: bytes, hint: str) -> None:
     assert hint in failure.hint
     assert failure.output.endswith(failure.hint)
     assert bool(failure.hint) == bool(hint)
+
+
+def test_services_by_name_and_of_ones_own() -> None:
+    postgres, redis = parse(b'services = ["postgresql", "redis"]').services
+    assert (postgres.name, redis.name) == ("postgres", "redis")
+    assert postgres.prepare
+    assert not postgres.setup
+    said = b'[services.postgres]\nsetup = true\nvariables.DATABASE_URL = "mine"\n[services.own]\ncommand = "serve"\n'
+    changed, own = parse(said).services
+    assert (changed.command, changed.setup) == (postgres.command, True)
+    assert changed.variables == {**postgres.variables, "DATABASE_URL": "mine"}
+    assert (own.command, own.ready, own.prepare) == ("serve", None, None)
+    (other,) = parse(b'[services.redis]\ncommand = "valkey-server"').services
+    assert (other.command, other.ready, other.package) == ("valkey-server", None, None)

@@ -234,6 +234,9 @@ def environment_lines(chosen: EnvironmentChosen) -> list[Line]:
         lines.append(Line(f"  laid out: only {names(environment.sparse)}"))
     if environment.modules:
         lines.append(Line(f"  submodules: {names(tuple(module.path for module in environment.modules))}", "dim"))
+    for service in environment.services:
+        found = f", found by {names(tuple(service.variables))}" if service.variables else ""
+        lines.append(Line(f"  service {shown(service.name)}{found}"))
     if environment.secrets:
         lines.append(Line(f"  secrets: {names(tuple(environment.secrets))}, for setup and maintenance only"))
     for name, server in environment.servers.items():

@@ -15,6 +15,7 @@ from pullwright.domain.transcript import (
     Noticed,
     Progressed,
     Recorded,
+    ServicePrinted,
     ToolCalled,
     ToolReturned,
     TurnEnded,
@@ -56,6 +57,9 @@ def _whole(recorded: Recorded) -> Iterator[Line]:
                     yield Line(f"          {shown(name)}:", "dim")
                     yield from _block(value, "dim")
         case ToolReturned(output=output):
+            yield from _block(output.text, "dim")
+        case ServicePrinted(service=service, machine=machine, output=output):
+            yield Line(f"        service {shown(service)} in {shown(machine)} printed:", "dim")
             yield from _block(output.text, "dim")
         case EngineNoted(data=data) if data:
             yield from _block(", ".join(f"{name}={value}" for name, value in data.items()), "dim")

@@ -89,6 +89,7 @@ def choose(
             "check": chosen_check,
             "variables": {**detected.variables, **said.variables},
             "sparse": sparse or said.sparse,
+            "services": said.services,
             "servers": said.servers | {name: ToolServer(command=text) for name, text in (servers or {}).items()},
         }
     )

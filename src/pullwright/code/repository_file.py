@@ -5,16 +5,18 @@ import shlex
 import tomllib
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from pullwright.domain.environment import ToolServer, server_name
 from pullwright.domain.errors import UsageError
+from pullwright.domain.service import KNOWN, Service, service_name
 from pullwright.domain.value import Value
 
 NAME = ".pullwright.toml"
 
-_KEYS = ("setup", "maintenance", "check", "variables", "sparse", "mcp")
-_LATER = ("image", "services")
+_KEYS = ("setup", "maintenance", "check", "variables", "services", "sparse", "mcp")
+_LATER = ("image",)
+_OF_A_SERVICE = ("command", "ready", "variables", "setup", "seconds")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -27,6 +29,7 @@ class RepositoryFile(Value):
     variables: dict[str, str] = Field(default_factory=dict)
     sparse: tuple[str, ...] = ()
     servers: dict[str, ToolServer] = Field(default_factory=dict)
+    services: tuple[Service, ...] = ()
 
 
 def parse(data: bytes) -> RepositoryFile:
@@ -49,6 +52,7 @@ def parse(data: bytes) -> RepositoryFile:
         variables=_variables(settings.get("variables", {})),
         sparse=directories(settings.get("sparse", []), f"{NAME}: `sparse`"),
         servers=_servers(settings.get("mcp", {})),
+        services=_services(settings.get("services", [])),
     )
 
 
@@ -95,6 +99,45 @@ def _servers(value: object) -> dict[str, ToolServer]:
             raise UsageError(f"{NAME}: mcp.{name}: `command` must be a command line, or a list of words.")
         found[name] = ToolServer(command=command, variables=_variables(server.get("variables", {})))
     return found
+
+
+def _services(value: object) -> tuple[Service, ...]:
+    """A list of known names, or `[services.NAME]` with `command`, `ready`, `variables`, `setup` and `seconds`.
+
+    What a known name leaves out is as it is known; its variables are added to.
+    """
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        value = {name: {} for name in value}
+    if not isinstance(value, dict):
+        raise UsageError(f"{NAME}: `services` must be a list of names, or a table of names and services.")
+    return tuple(_service(name, said) for name, said in value.items())
+
+
+def _service(name: str, said: object) -> Service:
+    try:
+        name = service_name(name)
+    except UsageError as error:
+        raise UsageError(f"{NAME}: {error}") from error
+    where = f"{NAME}: services.{name}"
+    if not isinstance(said, dict):
+        raise UsageError(f"{where} must be a table, with a `command`.")
+    if unknown := sorted(set(said) - set(_OF_A_SERVICE)):
+        raise UsageError(
+            f"{where}: unknown key {', '.join(map(repr, unknown))}. It may hold {', '.join(_OF_A_SERVICE)}."
+        )
+    known = KNOWN.get(name)
+    fields = dict(said)
+    if "command" in fields:  # another program of the same name is prepared and asked in its own way
+        fields = {"ready": None, "prepare": None, "package": None, **fields}
+    elif known is None:
+        raise UsageError(f"{where} is not known by name (those are {', '.join(KNOWN)}). Give it a `command`.")
+    variables = (known.variables if known else {}) | _variables(said.get("variables", {}))
+    try:
+        known_fields = known.model_dump() if known else {}
+        return Service.model_validate(known_fields | fields | {"name": name, "variables": variables}, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise UsageError(f"{where}.{'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
 
 
 def _variables(value: object) -> dict[str, str]:

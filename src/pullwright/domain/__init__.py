@@ -8,6 +8,7 @@
 - `policy.py`: what a person has decided about a repository's environment.
 - `presets.py`: lists of hosts that an environment may allow by one name.
 - `environment.py`: how a repository becomes a working machine.
+- `service.py`: services that tests need, and what is known of them by name.
 - `receipt.py`: test results, verdicts, the receipt of a verification.
 - `change.py`: what an attempt changed.
 - `commits.py`: how a change is written down in git: who, as how many commits, on which branch.

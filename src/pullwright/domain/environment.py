@@ -10,6 +10,7 @@ from pydantic import Field
 from pullwright.domain.errors import UsageError
 from pullwright.domain.limits import SandboxLimits
 from pullwright.domain.network import NetworkPolicy
+from pullwright.domain.service import Service
 from pullwright.domain.task import RepositoryRef
 from pullwright.domain.value import Value
 
@@ -71,6 +72,7 @@ class Environment(Value):
     servers: dict[str, ToolServer] = Field(
         default_factory=dict, description="MCP servers whose tools the agent has, by name."
     )
+    services: tuple[Service, ...] = Field((), description="What runs beside every command: databases and the like.")
     lock_files: dict[str, str] = Field(
         default_factory=dict, description="Path to blob id of each file that the installed dependencies depend on."
     )
@@ -89,7 +91,14 @@ class Environment(Value):
         parts = [self.setup.command or "", repr(sorted(self.lock_files.items())), repr(sorted(self.variables.items()))]
         parts += [repr(self.sparse)] if self.sparse else []
         parts += [self.secrets_key()] if self.secrets else []
+        parts += [service.model_dump_json() for service in self.services]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    @property
+    def all_variables(self) -> dict[str, str]:
+        """Those that programs find services by, and its own, which win."""
+        of_services = {name: value for service in self.services for name, value in service.variables.items()}
+        return {**of_services, **self.variables}
 
     def secrets_key(self) -> str:
         """Another one where secrets were set or removed; it tells nothing of their values."""

@@ -22,6 +22,7 @@ PullwrightError
 ├── RepositoryError (RuntimeError)    git refused
 │   └── HostileObject                 what a sandbox handed over failed its check
 ├── SetupFailed (RuntimeError)        the environment's setup ended with an error
+├── ServiceFailed (RuntimeError)      a service that the environment names did not come up
 ├── ForgeError (RuntimeError)         the forge refused or could not be reached
 │   ├── ForgeUnavailable              it cannot be reached, or asks to wait: trying again later helps
 │   ├── ForgeRefused                  a credential, a permission or a rule of its own stands in the way
@@ -134,6 +135,10 @@ class SetupFailed(PullwrightError, RuntimeError):
         super().__init__(message)
         self.line = line
         self.output = output
+
+
+class ServiceFailed(PullwrightError, RuntimeError):
+    """A service that the environment names did not come up; the message ends with what it printed."""
 
 
 class ForgeError(PullwrightError, RuntimeError):

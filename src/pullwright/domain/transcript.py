@@ -90,6 +90,15 @@ class EnvironmentFailed(Value):
     log: Output | None = Field(None, description="What the script printed, or the end of it.")
 
 
+class ServicePrinted(Value):
+    """What a service of the environment printed in a machine that has ended: the last of it."""
+
+    kind: Literal["service-printed"] = "service-printed"
+    service: str
+    machine: str = Field(description="The attempt's own, or the one of a check, by its name.")
+    output: Output
+
+
 class Started(Value):
     """An attempt has a workspace at its base."""
 
@@ -381,6 +390,7 @@ Event = Annotated[
     | EnvironmentChosen
     | EnvironmentPrepared
     | EnvironmentFailed
+    | ServicePrinted
     | Started
     | PersonSaid
     | ModelAsked

@@ -9,6 +9,7 @@
 - `steering.py`: where people steer an attempt: answer, pause, resume, rewind, fork.
 - `environment.py`: a repository becomes a prepared machine.
 - `scripts.py`: setup and maintenance scripts: run, told, what they left of secrets taken out.
+- `services.py`: services of an environment inside a machine.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
 - `freshness.py`: how fresh the commit is that a task stands on.
 - `contents.py`: what a checkout needs besides the repository's own store.

@@ -224,7 +224,8 @@ async def verify_the_change(shift: Shift, attempt_id: str) -> None:
     @asynccontextmanager
     async def machine(commit: str) -> AsyncIterator[Sandbox]:
         name = f"{attempt_id}-check-{next(counter)}"
-        async with shift.workspaces.clean(task.request, environment, commit, name, shift.tell(attempt_id)) as sandbox:
+        tell = shift.tell(attempt_id)
+        async with shift.workspaces.clean(task.request, environment, commit, attempt_id, name, tell) as sandbox:
             yield sandbox
 
     async def keep(output: bytes) -> str:

@@ -32,6 +32,7 @@ from pullwright.flow.ground import branch_of, commit_rules
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.secrets import list_secrets
+from pullwright.flow.services import start_services
 from pullwright.flow.takeup import named, take_up_branch, take_up_pull_request
 from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.repos.export import exported
@@ -341,6 +342,7 @@ async def shell(
     door = await open_door(platform, request, Phase.AGENT, name, tell)
     sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
     try:
+        await start_services(sandbox, environment.services, tell)
         process = await sandbox.open(ExecRequest(argv=argv, timeout=7 * 24 * 3600.0), pty=pty)
     except BaseException:
         await asyncio.shield(sandbox.stop())

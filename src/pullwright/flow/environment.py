@@ -11,7 +11,7 @@ from typing import Literal
 
 from pullwright.code import detect
 from pullwright.domain.environment import Environment
-from pullwright.domain.errors import SandboxError
+from pullwright.domain.errors import SandboxError, ServiceFailed, SetupFailed
 from pullwright.domain.policy import EnvironmentPolicy, Phase
 from pullwright.domain.secret import SecretEntry
 from pullwright.domain.task import TaskRequest
@@ -22,6 +22,7 @@ from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.scripts import Ran, Script, discreet, run_script, without_secrets
 from pullwright.flow.secrets import variables_of
+from pullwright.flow.services import prepare_services, start_services
 from pullwright.repos import checkpoints
 from pullwright.repos.checkpoints import Layout
 from pullwright.repos.mirror import Store
@@ -97,7 +98,7 @@ def machine_spec(
         binds=(*platform.tools, *binds(platform, store, environment)),
         door=door,
         limits=environment.limits,
-        variables={**platform.variables, **environment.variables},
+        variables={**platform.variables, **environment.all_variables},
         read_only=read_only,
     )
 
@@ -147,7 +148,7 @@ class Environments:
 
     async def _setup(self, request: TaskRequest, environment: Environment, name: str, tell: Tell) -> Written:
         """What the setup script wrote on top of the base commit."""
-        if not environment.setup.command:
+        if not (environment.setup.command or any(service.prepare for service in environment.services)):
             return Written()
 
         async def run(script: Script, discreetly: Tell) -> tuple[str, Ran]:
@@ -240,7 +241,7 @@ class Environments:
         door = await open_door(platform, request, Phase.SETUP, name, tell, learning=self._learning)
         sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
         try:
-            ran = await run_script(sandbox, script, tell)
+            ran = await _among_services(sandbox, script, environment, tell)
             if ran.failed:
                 return "", ran
             if script.step == "maintenance":
@@ -272,3 +273,17 @@ class Environments:
         # Checkouts that hold more than the commit's own files are their own kind: one without is no start for them.
         kind = repr((environment.sparse, environment.lfs, [(m.path, m.repository.key) for m in environment.modules]))
         return Ground(below=below, start=start, lay_out=lay_out, kind=kind)
+
+
+async def _among_services(sandbox: Sandbox, script: Script, environment: Environment, tell: Tell) -> Ran:
+    """Run a script beside the services that it is to have; what they keep by its end is whole."""
+    try:
+        if script.step == "setup":
+            await prepare_services(sandbox, environment.services, tell)
+        running = await start_services(sandbox, [one for one in environment.services if one.setup], tell)
+    except ServiceFailed as error:
+        text = script.redactor.text(str(error))
+        return Ran(text.encode() + b"\n", SetupFailed(text, output=text))
+    ran = await run_script(sandbox, script, tell) if script.text else Ran(b"", None)
+    await running.stop()
+    return ran

@@ -8,13 +8,14 @@ from pullwright.domain.environment import Environment
 from pullwright.domain.errors import HostileObject, SandboxError
 from pullwright.domain.policy import Phase
 from pullwright.domain.task import Attempt, Mode, Task, TaskRequest
-from pullwright.domain.transcript import Checkpointed, Committed, EnvironmentChosen, Noticed, Recorded
+from pullwright.domain.transcript import Checkpointed, Committed, EnvironmentChosen, Noticed, Recorded, ServicePrinted
 from pullwright.flow.contents import layout_of
 from pullwright.flow.environment import Environments, checkout, machine_spec
 from pullwright.flow.ground import series_on
 from pullwright.flow.leftovers import left_out, strays, take_objects
 from pullwright.flow.outside import Tell, open_door
 from pullwright.flow.platform import Platform
+from pullwright.flow.services import Running, start_services
 from pullwright.repos import checkpoints
 from pullwright.repos.bare import BareStore
 from pullwright.repos.series import commits_command, take_commits
@@ -30,6 +31,7 @@ class Workspaces:
         self._platform = platform
         self.environments = Environments(platform)
         self._living: dict[str, Sandbox] = {}
+        self._services: dict[str, Running] = {}  # by attempt, of the living ones
         self._chosen: dict[str, Environment] = {}  # by attempt, while its machine lives
         self._trees: dict[str, str] = {}  # of base commits
 
@@ -50,6 +52,7 @@ class Workspaces:
                 base = request.base_commit
                 layout = await layout_of(platform, request.repository, environment, checkpoint.tree, base)
                 await checkout(sandbox, await self._head(task, attempt), checkpoint.tree, layout)
+            self._services[attempt.id] = await start_services(sandbox, environment.services, tell)
         except BaseException:
             await sandbox.stop()
             raise
@@ -143,9 +146,12 @@ class Workspaces:
 
     @asynccontextmanager
     async def clean(
-        self, request: TaskRequest, environment: Environment, commit: str, name: str, tell: Tell
+        self, request: TaskRequest, environment: Environment, commit: str, attempt: str, name: str, tell: Tell
     ) -> AsyncIterator[Sandbox]:
-        """A fresh machine of the task's environment with a commit checked out; gone afterwards."""
+        """A fresh machine of the task's environment with a commit checked out; gone afterwards.
+
+        What its services print is kept in the attempt's log. Raises `ServiceFailed`.
+        """
 
         async def quiet(_: object) -> None:
             return None
@@ -160,18 +166,34 @@ class Workspaces:
                 base = request.base_commit
                 layout = await layout_of(platform, request.repository, environment, commit, base)
                 await checkout(sandbox, commit, layout=layout)
+            services = await start_services(sandbox, environment.services, tell)
             yield sandbox
+            await self._keep_printed(attempt, name, services)
         finally:
             await sandbox.stop()
 
     async def release(self, attempt: str) -> None:
         """End the attempt's machine; what it wrote since the last checkpoint is gone."""
         self._chosen.pop(attempt, None)
+        services = self._services.pop(attempt, None)
         if sandbox := self._living.pop(attempt, None):
-            await sandbox.stop()
+            try:
+                if services:
+                    await self._keep_printed(attempt, attempt, services)
+            finally:
+                await sandbox.stop()
+
+    async def _keep_printed(self, attempt: str, machine: str, services: Running) -> None:
+        """Write down what the services of a machine that is about to end have printed."""
+        log = await self._platform.record.log(attempt)
+        for service, text in (await services.logs()).items():
+            if text:
+                printed = ServicePrinted(service=service, machine=machine, output=await log.output(text))
+                await self._platform.record.append(attempt, printed)
 
     async def close(self) -> None:
         """End every machine."""
+        self._services.clear()  # the next worker starts them anew
         for attempt in list(self._living):
             await self.release(attempt)
 

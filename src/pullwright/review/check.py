@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from pullwright.domain.errors import SandboxError
+from pullwright.domain.errors import SandboxError, ServiceFailed
 from pullwright.domain.receipt import CheckRun, Outcome, Side, TestResult
 from pullwright.review import plain_text, results
 from pullwright.review.results import BadReport, Found
@@ -87,7 +87,18 @@ class Checker:
     covered: Covered | None = None
 
     async def run(self, side: Side, commit: str, limit: float) -> Ran:
-        """Run it on a commit, stopping it after `limit` seconds."""
+        """Run it on a commit, stopping it after `limit` seconds. A service that does not come up says nothing."""
+        try:
+            return await self._run(side, commit, limit)
+        except ServiceFailed as error:
+            log = await self.keep(str(error).encode())
+            problem = str(error).partition("\n")[0]
+            run = CheckRun(
+                side=side, commit=commit, command=self.command, exit_code=None, seconds=0.0, log=log, problem=problem
+            )
+            return Ran(run, {})
+
+    async def _run(self, side: Side, commit: str, limit: float) -> Ran:
         directory = f"/tmp/pullwright-{secrets.token_hex(8)}"  # noqa: S108 - inside the sandbox
         async with self.machine(commit) as sandbox:
             if self.tools is None:

@@ -83,6 +83,10 @@ def _task(work: Work) -> str:
         lines.append(f"It is set up for {environment.language}: what it needs is installed.")
     check = request.check or environment.check.command
     lines.append(f"The check command is `{check}`." if check else "No check command is known.")
+    if environment.services:
+        names = ", ".join(service.name for service in environment.services)
+        finding = ", ".join(f"`{name}`" for service in environment.services for name in service.variables)
+        lines.append(f"These services run beside your commands: {names} ({finding}); their logs are in /tmp/services.")
     if not environment.setup.command:
         lines.append("Nothing was installed for it.")
     lines.append(_internet(work.environment.network.agent.plus(request.allow)))
