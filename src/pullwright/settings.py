@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from pullwright.domain.access import HANDLE, Role
 from pullwright.domain.commits import AUTHOR, BRANCH, CommitStyle, FollowUps, check_person, check_rule
 from pullwright.domain.errors import ConfigurationError
 from pullwright.domain.forge import ForgeEntry
@@ -93,6 +94,62 @@ class MirrorSettings(BaseModel):
     most_bytes: int = Field(
         64 * 1024**3, gt=0, description="`PULLWRIGHT_FETCH_BYTES`: a single transfer of more bytes is refused."
     )
+
+
+class SignInSettings(BaseModel):
+    """How people sign in by OpenID Connect, and what their groups there make them here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = Field(description="`PULLWRIGHT_OIDC_ISSUER`: who vouches for people, as it writes itself.")
+    client_id: str = Field(description="`PULLWRIGHT_OIDC_CLIENT_ID`: what the issuer calls this server.")
+    client_secret: SecretStr | None = Field(
+        None,
+        description="`PULLWRIGHT_OIDC_CLIENT_SECRET`; None: what `pullwright user sign-in --secret-stdin` has kept.",
+    )
+    scopes: str = Field("openid email profile", description="`PULLWRIGHT_OIDC_SCOPES`: what is asked for.")
+    groups_claim: str = Field("groups", description="`PULLWRIGHT_OIDC_GROUPS`: the claim that names a person's groups.")
+    admins: tuple[str, ...] = Field(
+        (), description="`PULLWRIGHT_OIDC_ADMINS`: groups, or verified mail addresses, of admins; the first one, too."
+    )
+    members: tuple[str, ...] = Field((), description="`PULLWRIGHT_OIDC_MEMBERS`: groups or addresses of members.")
+    viewers: tuple[str, ...] = Field((), description="`PULLWRIGHT_OIDC_VIEWERS`: groups or addresses of viewers.")
+    default_role: Role | None = Field(
+        None,
+        description="`PULLWRIGHT_OIDC_ROLE`: what everybody else is whom the issuer vouches for; None: not let in.",
+    )
+    teams: dict[str, str] = Field(
+        default_factory=dict, description="`PULLWRIGHT_OIDC_TEAMS`: which group is in which team, GROUP=TEAM,..."
+    )
+
+    @field_validator("issuer")
+    @classmethod
+    def _safe(cls, issuer: str) -> str:
+        if not re.fullmatch(r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^\s?#]*)?", issuer):
+            raise ValueError("it is an https address (http on this machine only)")
+        return issuer
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid(cls, scopes: str) -> str:
+        if "openid" not in scopes.split():
+            raise ValueError("openid is one of them")
+        return scopes
+
+    @field_validator("admins", "members", "viewers", mode="before")
+    @classmethod
+    def _some(cls, value: object) -> object:
+        return _listed(value) if isinstance(value, str) else value
+
+    @field_validator("teams", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [one.rpartition("=") for one in _listed(value)]
+        if any(not group or not re.fullmatch(HANDLE, team) for group, _, team in pairs):
+            raise ValueError("it is written GROUP=TEAM,GROUP=TEAM; a team is letters, digits and . _ - @ +")
+        return {group: team for group, _, team in pairs}
 
 
 class WebhookSettings(BaseModel):
@@ -187,6 +244,10 @@ class Settings(BaseModel):
     mirrors: MirrorSettings = MirrorSettings()
     delivery: DeliverySettings = DeliverySettings()
     webhook: WebhookSettings | None = None
+    sign_in: SignInSettings | None = None
+    url: str | None = Field(
+        None, description="`PULLWRIGHT_URL`: where others reach the server, https://HOST; None: as each request says."
+    )
     forges: tuple[ForgeEntry, ...] = Field(
         (), description="`PULLWRIGHT_FORGES`: forges as a JSON array, besides those of `pullwright forge add`."
     )
@@ -196,6 +257,13 @@ class Settings(BaseModel):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("url")
+    @classmethod
+    def _origin(cls, url: str | None) -> str | None:
+        if url is None or re.fullmatch(r"https?://[^\s/?#@]+/?", url):
+            return url if url is None else url.rstrip("/")
+        raise ValueError("it is https://HOST or http://HOST, without a path")
 
     @field_validator("database_url")
     @classmethod
@@ -258,6 +326,8 @@ class Settings(BaseModel):
             },
             "delivery": {name: env[variable] for variable, name in _DELIVERY_VARIABLES.items() if env.get(variable)},
             "webhook": {name: env[key] for key, name in _WEBHOOK_VARIABLES.items() if env.get(key)} or None,
+            "sign_in": {name: env[key] for key, name in _SIGN_IN_VARIABLES.items() if env.get(key)} or None,
+            "url": env.get("PULLWRIGHT_URL") or None,
             "forges": _forges(env.get("PULLWRIGHT_FORGES", "")),
             "mirrors": {name: env[variable] for variable, name in _MIRROR_VARIABLES.items() if env.get(variable)},
             "commits": {name: env[variable] for variable, name in _COMMIT_VARIABLES.items() if env.get(variable)},
@@ -281,6 +351,18 @@ _WEBHOOK_VARIABLES = {
     "PULLWRIGHT_WEBHOOK_SECRET": "secret",
     "PULLWRIGHT_WEBHOOK_FORMAT": "format",
 }
+_SIGN_IN_VARIABLES = {
+    "PULLWRIGHT_OIDC_ISSUER": "issuer",
+    "PULLWRIGHT_OIDC_CLIENT_ID": "client_id",
+    "PULLWRIGHT_OIDC_CLIENT_SECRET": "client_secret",
+    "PULLWRIGHT_OIDC_SCOPES": "scopes",
+    "PULLWRIGHT_OIDC_GROUPS": "groups_claim",
+    "PULLWRIGHT_OIDC_ADMINS": "admins",
+    "PULLWRIGHT_OIDC_MEMBERS": "members",
+    "PULLWRIGHT_OIDC_VIEWERS": "viewers",
+    "PULLWRIGHT_OIDC_ROLE": "default_role",
+    "PULLWRIGHT_OIDC_TEAMS": "teams",
+}
 _COMMIT_VARIABLES = {
     "PULLWRIGHT_AUTHOR": "author",
     "PULLWRIGHT_COMMITTER": "committer",
@@ -300,6 +382,8 @@ _VARIABLES = {
     "model.api": "PULLWRIGHT_MODEL_API",
     **{f"delivery.{name}": variable for variable, name in _DELIVERY_VARIABLES.items()},
     "forges": "PULLWRIGHT_FORGES",
+    "url": "PULLWRIGHT_URL",
+    **{f"sign_in.{name}": variable for variable, name in _SIGN_IN_VARIABLES.items()},
     **{f"mirrors.{name}": variable for variable, name in _MIRROR_VARIABLES.items()},
     **{f"webhook.{name}": variable for variable, name in _WEBHOOK_VARIABLES.items()},
     **{f"commits.{name}": variable for variable, name in _COMMIT_VARIABLES.items()},

@@ -14,6 +14,7 @@
 - `attempts.py`: attempts: logs, long outputs by byte range.
 - `streams.py`: what happens, as server-sent events.
 - `feed.py`: one look at the record for everybody who listens.
+- `sign_in.py`: signing in at an OpenID Connect issuer.
 - `people.py`: users and teams.
 - `house.py`: the platform itself: health, doctor, environments, tokens, signing in.
 - `codes.py`: codes that a browser signs in with, once.

@@ -21,6 +21,7 @@ from pullwright.api import (
     people,
     repositories,
     review,
+    sign_in,
     steering,
     streams,
     tasks,
@@ -30,6 +31,7 @@ from pullwright.api.codes import Codes
 from pullwright.api.console import Console
 from pullwright.api.feed import Feed
 from pullwright.api.problems import Problem, answer, answer_errors
+from pullwright.flow.oidc import Issuer
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import work
 
@@ -46,6 +48,7 @@ _PARTS = (
     attempts.router,
     streams.router,
     house.router,
+    sign_in.router,
     people.router,
 )
 
@@ -60,6 +63,7 @@ def application(platform: Platform, hosts: frozenset[str], codes: Codes | None =
     app.state.feed = feed = Feed(platform.record)
     app.state.platform = replace(platform, reveal=feed.reveal)
     app.state.codes = codes or Codes()
+    app.state.issuer = Issuer(platform.settings.sign_in) if platform.settings.sign_in else None
     answer_errors(app)
 
     @app.exception_handler(Unchanged)

@@ -16,6 +16,7 @@ from pullwright.domain.errors import (
     NotAllowed,
     PullwrightError,
     RepositoryError,
+    SignInUnavailable,
     UsageError,
 )
 
@@ -80,7 +81,7 @@ def meaning(error: PullwrightError) -> tuple[int, str]:
             return 400, "It cannot be meant so"
         case IllegalMove():
             return 409, "Not in this state"
-        case RepositoryError() | ForgeError():
+        case RepositoryError() | ForgeError() | SignInUnavailable():
             return 502, "Out of reach"
         case MachineError():
             return 503, "This machine cannot"

@@ -15,7 +15,7 @@
 - `model.py`: `model add|list|test|remove`.
 - `serve.py`: `serve`.
 - `token.py`: `token create|list|revoke`.
-- `people.py`: `user add|list|role|remove`, `team add|list|change|remove`.
+- `people.py`: `user add|list|role|remove|sign-in`, `team add|list|change|remove`.
 - `doctor.py`: `doctor`.
 - `worker.py`: the worker that `--no-wait` leaves behind.
 - `house.py`: opens the record or the whole platform for one command.

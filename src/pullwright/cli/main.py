@@ -51,7 +51,7 @@ _COMMANDS = (
     ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
     ("serve:serve", "serve", "Serve the console and the API, and do the work of all tasks."),
     ("token:app", "token", "Tokens for the API: create, list, revoke."),
-    ("people:user_app", "user", "Who may use the server: add, list, role, remove."),
+    ("people:user_app", "user", "Who may use the server: add, list, role, remove, sign-in."),
     ("people:team_app", "team", "Who sees which repositories' tasks: add, list, change, remove."),
     ("doctor:doctor", "doctor", "What this machine offers, and the remedy for what is missing."),
 )

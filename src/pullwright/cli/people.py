@@ -1,4 +1,4 @@
-"""`user add|list|role|remove` and `team add|list|change|remove`: who may use the server, and what they see."""
+"""`user add|list|role|remove|sign-in` and `team add|list|change|remove`: who may use the server, and what they see."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pullwright.domain.access import Team, User
     from pullwright.store.record import Record
 
-user_app = App(name="user", help="Who may use the server: add, list, role, remove.")
+user_app = App(name="user", help="Who may use the server: add, list, role, remove, sign-in.")
 team_app = App(name="team", help="Who sees which repositories' tasks: add, list, change, remove.")
 
 
@@ -120,6 +120,46 @@ def remove_user(name: str, /, *, json: bool = False) -> int:
     async def perform(record: Record) -> int:
         await record.people.remove_user(name)
         return _gone(name, json=json)
+
+    return _with_record(perform)
+
+
+@user_app.command(name="sign-in", sort_key=4)
+def sign_in(*, secret_stdin: bool = False, json: bool = False) -> int:
+    """Show how people sign in by OpenID Connect, and what the issuer has to be told. Variables set it up.
+
+    Args:
+        secret_stdin: Read the client's secret from standard input and keep it, encrypted, in the record.
+        json: Print it as a JSON object with the keys `issuer`, `client_id`, `redirect`, `secret`.
+    """
+
+    async def perform(record: Record) -> int:
+        import sys
+
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.cli.story import Line
+        from pullwright.domain.errors import UsageError
+        from pullwright.flow.oidc import CALLBACK, SECRET
+
+        if secret_stdin:
+            secret = sys.stdin.readline().strip()
+            if not secret:
+                raise UsageError("standard input holds no secret")
+            await record.save_secret(*SECRET, secret)
+        known = record.settings.sign_in
+        kept = known is not None and known.client_secret is not None
+        where = "variable" if kept else "kept" if await record.secret(*SECRET) is not None else None
+        redirect = f"{record.settings.url or 'http://127.0.0.1:8400'}{CALLBACK}"
+        if json:
+            told = {"issuer": known and known.issuer, "client_id": known and known.client_id}
+            answer_json({**told, "redirect": redirect, "secret": where})
+            return 0
+        if known is None:
+            answer([Line("nobody vouches for people: set PULLWRIGHT_OIDC_ISSUER and PULLWRIGHT_OIDC_CLIENT_ID")])
+        else:
+            answer([Line(f"{known.issuer} vouches for people; it calls this server {known.client_id}")])
+        answer([Line(f"  redirect URI  {redirect}"), Line(f"  secret        {where or 'none: a public client'}")])
+        return 0
 
     return _with_record(perform)
 

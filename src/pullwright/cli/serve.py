@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pullwright.domain.errors import UsageError
 
@@ -52,7 +53,7 @@ async def _serve(listening: socket.socket, host: str, names: tuple[str, ...], ta
         page = "" if task is None else f"tasks/{(await platform.record.task(task)).id}"
         secret = await _token(platform.record)
         codes = Codes()
-        app = application(platform, _hosts(host, names), codes)
+        app = application(platform, _hosts(host, (*names, *_told(platform.settings.url))), codes)
         config = uvicorn.Config(
             app, log_level="error", access_log=False, lifespan="on", timeout_graceful_shutdown=5, server_header=False
         )
@@ -95,6 +96,12 @@ def _hosts(host: str, names: tuple[str, ...]) -> frozenset[str]:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - told, not chosen
         own |= {socket.gethostname().lower(), *_addresses()}
     return frozenset({"127.0.0.1", "localhost", "[::1]", *own, *(name.lower() for name in names)})
+
+
+def _told(url: str | None) -> tuple[str, ...]:
+    """The name that `PULLWRIGHT_URL` reaches the server by."""
+    name = urlsplit(url or "").hostname
+    return () if name is None else (f"[{name}]" if ":" in name else name,)
 
 
 def _addresses() -> set[str]:

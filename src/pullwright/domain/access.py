@@ -72,6 +72,7 @@ class User(Value):
     subject: str | None = Field(None, description="What the issuer calls them; never changes.")
     created: datetime
     removed: datetime | None = None
+    claimed: bool = Field(False, description="Whether the issuer gave the role, and may take it back.")
 
 
 class Team(Value):
@@ -121,6 +122,18 @@ class Session(Value):
     user: str | None = None
     token: str | None = Field(None, description="The id of the token that it signed in with: it ends with that.")
     created: datetime
+    expires: datetime
+
+
+class SignIn(Value):
+    """A sign-in at an issuer that was begun and has to end in the same browser; what travels is kept as digests."""
+
+    state: str
+    browser: str
+    nonce: str
+    verifier: str = Field(description="PKCE's: what shows that whoever brings the code has begun (RFC 7636).")
+    redirect: str
+    back: str = Field(description="Where in the console the browser goes afterwards.")
     expires: datetime
 
 

@@ -28,6 +28,7 @@ PullwrightError
 │   ├── ForgeRefused                  a credential, a permission or a rule of its own stands in the way
 │   ├── BranchTaken                   the branch holds commits that are not ours
 │   └── PullRequestEnded              a person closed or merged the pull request
+├── SignInUnavailable (RuntimeError)  whoever vouches for people cannot be reached, or fails
 └── IllegalMove (ValueError)          a state cannot follow another
 """
 
@@ -167,6 +168,10 @@ class BranchTaken(ForgeError):
 
 class PullRequestEnded(ForgeError):
     """A person closed or merged the pull request."""
+
+
+class SignInUnavailable(PullwrightError, RuntimeError):
+    """Whoever vouches for people cannot be reached, or fails."""
 
 
 class IllegalMove(PullwrightError, ValueError):

@@ -36,6 +36,8 @@
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.
 - `callers.py`: who asks, and the platform as they may use it.
+- `oidc.py`: signing in at an issuer, by OpenID Connect.
+- `sign_in.py`: who somebody is here who has signed in there.
 - `people.py`: where an admin says who may use the server, and what they see.
 - `tokens.py`: tokens of the API: made, known again.
 - `worker.py`: who does the work: one process per data directory.

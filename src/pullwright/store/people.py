@@ -5,11 +5,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
-from pullwright.domain.access import Role, Session, Team, Token, User, has_repository
+from pullwright.domain.access import Role, Session, SignIn, Team, Token, User, has_repository
 from pullwright.domain.errors import UsageError
 from pullwright.domain.value import Value, now
 from pullwright.store.database import Database
-from pullwright.store.schema import REPOSITORIES, SESSIONS, TEAM_MEMBERS, TEAM_REPOSITORIES, TEAMS, TOKENS, USERS
+from pullwright.store.schema import (
+    REPOSITORIES,
+    SESSIONS,
+    SIGN_INS,
+    TEAM_MEMBERS,
+    TEAM_REPOSITORIES,
+    TEAMS,
+    TOKENS,
+    USERS,
+)
 
 
 class Standing(Value):
@@ -44,8 +53,12 @@ class People:
         return await self._database.read(_user_of, issuer, subject)
 
     async def change_user(self, name: str, **changes: object) -> User:
-        """Change what is known of a user: `role`, `email`, `issuer`, `subject`. Raises `UsageError`."""
-        return await self._database.write(_change_user, name, changes)
+        """Change what is known of a user: `role`, `email`, `issuer`, `subject`, `claimed`. Raises `UsageError`.
+
+        A role that is given without `claimed` is a person's decision, which no issuer takes back.
+        """
+        decided = {"claimed": False} if "role" in changes else {}
+        return await self._database.write(_change_user, name, decided | changes)
 
     async def remove_user(self, name: str) -> None:
         """Let a user in no more: tokens and sessions end with it. The name stays taken. Raises `UsageError`."""
@@ -81,6 +94,14 @@ class People:
         Memberships that a person decided stay.
         """
         await self._database.write(_claim_teams, user, teams)
+
+    async def begin_sign_in(self, begun: SignIn) -> None:
+        """Write down that a sign-in was begun; those that have run out are forgotten."""
+        await self._database.write(_begin_sign_in, begun, now())
+
+    async def end_sign_in(self, state: str, at: datetime) -> SignIn | None:
+        """The sign-in of this state, which is good no more; None where it is none, or too old."""
+        return await self._database.write(_end_sign_in, state, at)
 
     async def add_session(self, session: Session) -> None:
         """Write a session down; those that have run out are forgotten."""
@@ -203,6 +224,21 @@ def _claim_teams(connection: Connection, user: str, teams: frozenset[str]) -> No
             connection.execute(insert(TEAMS).values(name=team))
         if team not in there:
             connection.execute(insert(TEAM_MEMBERS).values(team=team, user=user, claimed=True))
+
+
+def _begin_sign_in(connection: Connection, begun: SignIn, at: datetime) -> None:
+    connection.execute(delete(SIGN_INS).where(SIGN_INS.c.expires < at))
+    connection.execute(insert(SIGN_INS).values(begun.model_dump()))
+
+
+def _end_sign_in(connection: Connection, state: str, at: datetime) -> SignIn | None:
+    row = connection.execute(select(SIGN_INS).where(SIGN_INS.c.state == state).with_for_update()).first()
+    # Whoever deletes it has it: of two who bring the same, one.
+    gone = connection.execute(delete(SIGN_INS).where(SIGN_INS.c.state == state)).rowcount
+    if row is None or not gone:
+        return None
+    begun = SignIn.model_validate(dict(row._mapping))
+    return begun if begun.expires > at else None
 
 
 def _add_session(connection: Connection, session: Session) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0010"
+HEAD = "0011"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -196,6 +196,7 @@ USERS = Table(
     Column("subject", Text),
     Column("created", Moment, nullable=False),
     Column("removed", Moment),
+    Column("claimed", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("issuer", "subject", name="users_by_subject"),
 )
 
@@ -214,6 +215,18 @@ TEAM_REPOSITORIES = Table(
     METADATA,
     Column("team", String(100), ForeignKey("teams.name"), primary_key=True),
     Column("rule", Text, primary_key=True),
+)
+
+SIGN_INS = Table(
+    "sign_ins",
+    METADATA,
+    Column("state", String(64), primary_key=True),
+    Column("browser", String(64), nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("verifier", Text, nullable=False),
+    Column("redirect", Text, nullable=False),
+    Column("back", Text, nullable=False),
+    Column("expires", Moment, nullable=False),
 )
 
 SESSIONS = Table(

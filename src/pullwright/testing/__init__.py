@@ -9,6 +9,7 @@
 - `model_wire_responses.py`: OpenAI's Responses.
 - `model_wire_chat.py`: OpenAI's Chat Completions.
 - `model_wire_anthropic.py`: Anthropic's Messages.
+- `oidc_provider.py`: an OpenID Connect issuer, with lies on demand.
 - `forges/`: the far sides of GitHub, GitLab and Gitea.
 - `faults.py`: faults at named points, for the tests that kill and fill.
 - `origins.py`: hosts of the internet, on the loopback, for egress.

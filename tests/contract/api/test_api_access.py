@@ -17,7 +17,11 @@ from pullwright.domain.value import now
 from pullwright.flow.platform import Platform
 from pullwright.flow.tokens import issue
 
-OPEN = {("GET", f"{PREFIX}/health"), ("POST", f"{PREFIX}/session")}
+OPEN = {
+    ("GET", f"{PREFIX}/health"),
+    ("POST", f"{PREFIX}/session"),
+    *(("GET", f"{PREFIX}/session/{path}") for path in ("ways", "oidc", "oidc/callback")),
+}
 
 
 async def bearer(platform: Platform, scope: Scope) -> dict[str, str]:

@@ -31,6 +31,9 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /health": ANYBODY,
     "POST /session": ANYBODY,
     "DELETE /session": VIEWER,
+    "GET /session/ways": ANYBODY,
+    "GET /session/oidc": ANYBODY,
+    "GET /session/oidc/callback": ANYBODY,
     "GET /me": VIEWER,
     "GET /doctor": ADMIN,
     "GET /tokens": VIEWER,  # their own

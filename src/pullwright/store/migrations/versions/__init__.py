@@ -10,4 +10,5 @@
 - `0008_webhook.py`: what is still to be told to the person's webhook.
 - `0009_board.py`: what tasks and attempts are listed, counted and added up by.
 - `0010_people.py`: users, teams, sessions, and the repositories that decide what they see.
+- `0011_sign_in.py`: sign-ins that were begun at an issuer.
 """
