@@ -11,6 +11,7 @@ export function Dialog({
   footer,
   wide = false,
   bare = false,
+  tall = false,
 }: {
   title: string;
   onClose: () => void;
@@ -18,6 +19,8 @@ export function Dialog({
   footer?: ReactNode;
   wide?: boolean;
   bare?: boolean;
+  /** Its content has its own scrolling and takes all the height there is. */
+  tall?: boolean;
 }) {
   const frame = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -37,19 +40,20 @@ export function Dialog({
       }}
       onClick={(event) => event.target === frame.current && onClose()}
       className={cls(
-        "arriving mx-auto mt-[12vh] max-h-[76vh] w-[calc(100vw-1.5rem)] flex-col overflow-hidden rounded-lg bg-raised p-0 shadow-over open:flex",
-        wide ? "max-w-3xl" : "max-w-lg",
+        "arriving mx-auto w-[calc(100vw-1.5rem)] flex-col overflow-hidden rounded-lg bg-raised p-0 shadow-over open:flex",
+        tall ? "my-auto h-[90vh] max-w-6xl" : "mt-[12vh] max-h-[76vh]",
+        !tall && (wide ? "max-w-3xl" : "max-w-lg"),
       )}
     >
       {!bare && (
         <header className="flex items-center justify-between border-b border-line py-2 pr-2 pl-4">
-          <h2 id={id} className="text-base font-semibold">
+          <h2 id={id} className="truncate text-base font-semibold">
             {title}
           </h2>
           <IconButton icon="close" label="Close" onClick={onClose} />
         </header>
       )}
-      {bare ? children : <div className="scroll-quiet overflow-y-auto p-4">{children}</div>}
+      {bare ? children : <div className={tall ? "min-h-0 flex-1" : "scroll-quiet overflow-y-auto p-4"}>{children}</div>}
       {footer && <footer className="flex justify-end gap-2 border-t border-line px-4 py-3">{footer}</footer>}
     </dialog>
   );
