@@ -13,7 +13,7 @@ from pullwright.domain.environment import Environment, Origin, Setting
 from pullwright.domain.errors import SetupFailed, UsageError
 from pullwright.domain.policy import EnvironmentPolicy
 from pullwright.domain.task import EngineChoice, RepositoryRef, State, TaskRequest
-from pullwright.domain.transcript import EgressDecided, Progressed
+from pullwright.domain.transcript import EgressDecided, LimitReached, Progressed
 from pullwright.flow import desk
 from pullwright.flow.environment import Environments, Prepared, choose_environment, machine_spec
 from pullwright.flow.platform import Platform
@@ -85,7 +85,7 @@ class House:
         return chosen.environment.model_copy(update={"maintenance": kept})
 
     async def prepare(self, setup: str, maintenance: str | None = None) -> Prepared:
-        async def tell(event: Progressed | EgressDecided) -> None:
+        async def tell(event: Progressed | EgressDecided | LimitReached) -> None:
             self.told.append(event.model_dump_json())
 
         request = TaskRequest(

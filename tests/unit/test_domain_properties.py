@@ -219,7 +219,7 @@ def test_other_programs_read_the_keys_they_were_promised() -> None:
     assert list(read["attempts"][0]) == [
         "id", "engine", "model", "state", "waiting_for", "reason", "turns", "branch", "head", "files_changed",
         "insertions", "deletions",
-        "usage", "receipt", "seconds",
+        "usage", "receipt", "limits_hit", "seconds",
     ]  # fmt: skip
     assert list(read["attempts"][0]["usage"]) == [
         "requests", "input_tokens", "cached_tokens", "output_tokens", "cost",

@@ -8,14 +8,14 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pullwright.domain.errors import SandboxError
 from pullwright.domain.limits import SandboxLimits
 from pullwright.sandbox import calls, seccomp
 from pullwright.sandbox.layers import Layers
-from pullwright.sandbox.limits import Cgroups, counts_processes, rlimits
+from pullwright.sandbox.limits import Cgroups, Counts, counts_processes, rlimits
 from pullwright.sandbox.streams import Bounded
 
 _HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
@@ -50,6 +50,7 @@ _NEEDED = {
     },
 }
 machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+unhurried = settings(deadline=None)  # a busy machine is no fault
 
 
 def _answer(machine: str, number: int, *arguments: int, architecture: int | None = None) -> int:
@@ -95,6 +96,7 @@ def test_new_namespaces_by_clone_are_refused_and_new_threads_are_not(machine: st
 
 
 @machines
+@unhurried
 @given(high=st.integers(0, 2**32 - 1))
 def test_typing_into_a_terminal_is_refused_whatever_the_upper_half_says(machine: str, high: int) -> None:
     for request in (0x5412, 0x541C, 0x5423):
@@ -103,6 +105,7 @@ def test_typing_into_a_terminal_is_refused_whatever_the_upper_half_says(machine:
 
 
 @machines
+@unhurried
 @given(family=st.integers(0, 50))
 def test_only_four_families_of_sockets(machine: str, family: int) -> None:
     expected = _ALLOW if family in (1, 2, 10, 16) else _ERRNO | errno.EAFNOSUPPORT
@@ -123,6 +126,7 @@ def test_of_a_family_only_the_usual_protocols(machine: str) -> None:
 
 
 @machines
+@unhurried
 @given(number=st.integers(0, 600))
 def test_what_is_not_named_does_not_exist(machine: str, number: int) -> None:
     """An allow list: the answer to a call is where it is listed, and there is no other way to be allowed."""
@@ -164,6 +168,7 @@ def test_pipes_are_made_and_devices_are_not(machine: str) -> None:
 
 
 @machines
+@unhurried
 @given(number=st.integers(0, 600))
 def test_calls_of_another_architecture_end_the_process(machine: str, number: int) -> None:
     assert _answer(machine, number, architecture=0x40000003) == _KILL  # 32-bit x86
@@ -199,17 +204,18 @@ def test_the_kernel_decides_whether_processes_can_be_counted(release: str, count
 
 
 def test_memory_is_held_by_an_rlimit_where_no_cgroup_holds_it() -> None:
-    limits = SandboxLimits(memory=12345, file_size=77)
-    assert f"{resource.RLIMIT_DATA}:12345" in rlimits(limits, memory=True)
+    limits = SandboxLimits(memory=123456789, file_size=77)
+    assert f"{resource.RLIMIT_DATA}:123456789" in rlimits(limits, memory=True)
     assert not [text for text in rlimits(limits, memory=False) if text.startswith(f"{resource.RLIMIT_DATA}:")]
     assert f"{resource.RLIMIT_FSIZE}:77" in rlimits(limits, memory=False)
 
 
 def test_limits_are_told_as_they_are(tmp_path: Path) -> None:
     assert "not limited" in Cgroups(0).words()
-    both = Cgroups(2, tmp_path, tmp_path).words()
-    assert "memory and processes of the whole sandbox by cgroup v2" in both
-    assert "not limited" not in both
+    assert "CPU time is not limited" in Cgroups(2, tmp_path, tmp_path).words()
+    all_of_them = Cgroups(2, tmp_path, tmp_path, tmp_path).words()
+    assert "memory, processes and CPU time of the whole sandbox by cgroup v2" in all_of_them
+    assert "not limited" not in all_of_them
 
 
 def test_a_group_holds_the_limits_and_goes_with_its_owner(tmp_path: Path) -> None:
@@ -218,10 +224,35 @@ def test_a_group_holds_the_limits_and_goes_with_its_owner(tmp_path: Path) -> Non
     processes.mkdir()
     groups = Cgroups(1, memory, processes)
     entries = groups.make("owner-1")
-    groups.hold("owner-1", SandboxLimits(memory=4096, processes=9))
+    groups.hold("owner-1", SandboxLimits(memory=64 * 1024**2, processes=9))
     assert entries == (memory / "owner-1/cgroup.procs", processes / "owner-1/cgroup.procs")
-    assert (memory / "owner-1/memory.limit_in_bytes").read_text() == "4096"
+    assert (memory / "owner-1/memory.limit_in_bytes").read_text() == str(64 * 1024**2)
     assert int((processes / "owner-1/pids.max").read_text()) >= 9
+
+
+def test_processors_are_rationed_in_the_words_of_each_version(tmp_path: Path) -> None:
+    limits = SandboxLimits(cpus=1.5)
+    assert Cgroups(1, cpus=tmp_path).make("one") == (tmp_path / "one/cgroup.procs",)
+    Cgroups(1, cpus=tmp_path).hold("one", limits)
+    assert (tmp_path / "one/cpu.cfs_quota_us").read_text() == "150000"
+    Cgroups(2, cpus=tmp_path).make("two")
+    Cgroups(2, cpus=tmp_path).hold("two", limits)
+    assert (tmp_path / "two/cpu.max").read_text() == "150000 100000"
+    Cgroups(2, cpus=tmp_path).make("free")
+    Cgroups(2, cpus=tmp_path).hold("free", SandboxLimits())
+    assert not (tmp_path / "free/cpu.max").exists()
+
+
+def test_groups_count_what_ran_out(tmp_path: Path) -> None:
+    group = tmp_path / "one"
+    group.mkdir()
+    (group / "memory.events").write_text("low 0\noom 3\noom_kill 2\noom_group_kill 0\n")
+    (group / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 5\n")
+    (group / "pids.current").write_text("7\n")
+    assert Cgroups(2, tmp_path, tmp_path).counts("one") == Counts(2, 7, 7)
+    (group / "pids.peak").write_text("9\n")
+    assert Cgroups(1, tmp_path, tmp_path).counts("one") == Counts(5, 7, 9)
+    assert Cgroups(2, tmp_path, tmp_path).counts("gone") == Counts(0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "empty", "../run", "a/b", "0" * 23, "g" * 24, "0" * 24 + "\n"])

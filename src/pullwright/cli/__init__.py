@@ -5,6 +5,7 @@
 - `task.py`: `task list|show|watch|diff|log|apply|message|cancel|retry`.
 - `steering.py`: `task answer|pause|resume|rewind|fork|undo-compaction`.
 - `operations.py`: `task export|update|revert|backport|conflicts`.
+- `limits.py`: `env limits`.
 - `internet.py`: `env internet|allow|deny|learn`.
 - `feedback.py`: `task deliver|sync`.
 - `forge.py`: `forge add|list|test|remove`.

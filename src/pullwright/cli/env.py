@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from pullwright.cli.credential import app as credential
 from pullwright.cli.internet import allow, deny, internet, learn, policy_lines
+from pullwright.cli.limits import limits
 from pullwright.cli.secret import app as secret
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ app.command(internet, sort_key=5)
 app.command(allow, sort_key=6)
 app.command(deny, sort_key=7)
 app.command(learn, sort_key=8)
+app.command(limits, sort_key=9)
 app.command(credential)
 app.command(secret)
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pullwright.cli.words import clock, count, cut, duration, first_line, names, shown
 from pullwright.domain.environment import Origin, Setting
+from pullwright.domain.limits import LimitCount
 from pullwright.domain.receipt import CheckRun, Outcome, Receipt, Side
 from pullwright.domain.task import State, Task
 from pullwright.domain.transcript import (
@@ -23,6 +24,7 @@ from pullwright.domain.transcript import (
     EnvironmentPrepared,
     Forked,
     Integrated,
+    LimitReached,
     ModelSaid,
     Moved,
     Noticed,
@@ -174,6 +176,8 @@ class Story:
                 return [] if self.alone else _chosen(attempt, reasons)
             case EgressDecided() as decided:
                 return egress_lines(decided)
+            case LimitReached() as reached:
+                return limit_lines(reached)
             case CancelRequested():
                 return [Line("cancel requested", "warning")]
             case Delivered(pull_request=pull) if recorded.log == self.task.id:
@@ -355,6 +359,14 @@ def egress_lines(decided: EgressDecided) -> list[Line]:
     if decided.remedy and decided.count == 1:
         lines.append(Line(f"  to allow it: {shown(decided.remedy)}", "warning"))
     return lines
+
+
+def limit_lines(reached: LimitCount) -> list[Line]:
+    """A limit that was hit: what, by whom, and how to raise it."""
+    times = f" ({reached.count} times)" if reached.count > 1 else ""
+    lines = [Line(f"limit: {shown(reached.reason)}{times}", "warning")]
+    lines += [Line(f"  by: {first_line(reached.command, 160)}", "dim")] if reached.command else []
+    return lines + ([Line(f"  to raise it: {shown(reached.remedy)}", "warning")] if reached.remedy else [])
 
 
 def _model_said(said: ModelSaid) -> list[Line]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from pullwright.cli.story import Line, Style, receipt_lines
+from pullwright.cli.story import Line, Style, limit_lines, receipt_lines
 from pullwright.cli.words import count, cut, duration, first_line, names, shown
 from pullwright.domain.citation import name
 from pullwright.domain.landing import Candidate, Clash
+from pullwright.domain.limits import LimitCount
 from pullwright.domain.task import Attempt, State, Task
 from pullwright.domain.transcript import EgressDecided, Recorded
 
@@ -162,8 +163,12 @@ def _refused_lines(refused: Sequence[EgressDecided]) -> list[Line]:
     return lines
 
 
+def _hit_lines(hit: Sequence[LimitCount]) -> list[Line]:
+    return [Line(f"    {line.text}", line.style) for reached in hit for line in limit_lines(reached)]
+
+
 def task_lines(task: Task, refused: Mapping[str, Sequence[EgressDecided]] | None = None) -> list[Line]:
-    """`task show`: the task, its attempts side by side, what they were refused, and how it ended."""
+    """`task show`: the task, its attempts side by side, what they were refused and ran into, and how it ended."""
     refused = refused or {}
     request = task.request
     taken = " with uncommitted changes" if request.changes_taken else ""
@@ -190,7 +195,7 @@ def task_lines(task: Task, refused: Mapping[str, Sequence[EgressDecided]] | None
             lines.append(Line(f"    {first_line(attempt.reason, 300)}"))
         if attempt.waiting_for:
             lines += [Line(f"    {line}", "warning") for line in shown(f"waits for {attempt.waiting_for}").splitlines()]
-        lines += _refused_lines(refused.get(attempt.id, ()))
+        lines += [*_refused_lines(refused.get(attempt.id, ())), *_hit_lines(attempt.limits_hit)]
         if attempt.receipt:
             lines += [Line(f"    {line.text}", line.style) for line in receipt_lines(attempt.receipt)]
     return lines + (summary(task) if task.state.final else _next(task))

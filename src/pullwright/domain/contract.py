@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from pullwright.domain.citation import Citation
+from pullwright.domain.limits import LimitCount
 from pullwright.domain.receipt import CheckRun, Outcome, Receipt, Side, TestChange, Verdict
 from pullwright.domain.task import Attempt, PullRequest, State, Task, Usage
 from pullwright.domain.value import Value
@@ -86,6 +87,9 @@ class AttemptView(Value):
     deletions: int
     usage: Usage
     receipt: ReceiptView | None
+    limits_hit: tuple[LimitCount, ...] = Field(
+        description="Limits of its machines that it ran into: the last of each kind, and how often."
+    )
     seconds: float
 
     @classmethod

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from pullwright.domain.limits import SandboxLimits
 from pullwright.domain.network import WEB_PORTS, Internet, NetworkPolicy, Reach, RuleText, canonical, expand
 from pullwright.domain.presets import PRESETS
 from pullwright.domain.transcript import EgressDecided
@@ -38,6 +39,7 @@ class EnvironmentPolicy(Value):
 
     network: NetworkPolicy = NetworkPolicy()
     credentials: tuple[Credential, ...] = ()
+    limits: SandboxLimits = SandboxLimits()
 
     def reach(self, phase: Phase) -> Reach:
         """What a phase may reach."""

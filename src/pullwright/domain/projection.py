@@ -1,5 +1,6 @@
 """The fold of a log into the task or attempt that it describes."""
 
+from pullwright.domain.limits import LimitCount
 from pullwright.domain.task import Attempt, State, Task, check_move
 from pullwright.domain.transcript import (
     Answered,
@@ -11,6 +12,7 @@ from pullwright.domain.transcript import (
     Event,
     Forked,
     Integrated,
+    LimitReached,
     ModelSaid,
     Moved,
     Recorded,
@@ -23,6 +25,7 @@ _OF_ATTEMPT = (
     Moved,
     Started,
     Integrated,
+    LimitReached,
     ModelSaid,
     Compacted,
     Forked,
@@ -81,12 +84,20 @@ def attempt_after(attempt: Attempt, recorded: Recorded) -> Attempt:
                     "deletions": change.deletions,
                 }
             )
+        case LimitReached() as reached:
+            return attempt.model_copy(update={"limits_hit": _with_hit(attempt, reached)})
         case Verified(receipt=receipt):
             return attempt.model_copy(update={"receipt": receipt})
         case Delivered(pull_request=pull_request):
             return attempt.model_copy(update={"branch": pull_request.branch})
         case _:
             return attempt
+
+
+def _with_hit(attempt: Attempt, reached: LimitReached) -> tuple[LimitCount, ...]:
+    count = reached.count + sum(hit.count for hit in attempt.limits_hit if hit.limit is reached.limit)
+    hit = LimitCount.model_validate(reached.model_dump(exclude={"kind"}) | {"count": count})
+    return (*(other for other in attempt.limits_hit if other.limit is not reached.limit), hit)
 
 
 def task_after(task: Task, recorded: Recorded) -> Task:

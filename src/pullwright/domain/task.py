@@ -9,7 +9,7 @@ from pydantic import Field
 from pullwright.domain.citation import Citation
 from pullwright.domain.commits import CommitRules
 from pullwright.domain.errors import IllegalMove
-from pullwright.domain.limits import AttemptLimits
+from pullwright.domain.limits import AttemptLimits, LimitCount
 from pullwright.domain.network import RuleText
 from pullwright.domain.receipt import Receipt, Verdict
 from pullwright.domain.value import Value
@@ -180,6 +180,7 @@ class Attempt(Value):
     fetched: datetime | None = Field(None, description="When that commit was fetched.")
     usage: Usage = Usage()
     receipt: Receipt | None = None
+    limits_hit: tuple[LimitCount, ...] = Field((), description="Limits its machines ran into, the last of each kind.")
     seconds: float = Field(
         0.0, description="Wall time it has worked, from its start to its final state; retries add up."
     )

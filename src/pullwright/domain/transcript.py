@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 from pullwright.domain.change import Change
 from pullwright.domain.citation import Citation
 from pullwright.domain.environment import Environment
+from pullwright.domain.limits import LimitCount
 from pullwright.domain.receipt import Receipt
 from pullwright.domain.task import PullRequest, State, Usage
 from pullwright.domain.value import Value
@@ -317,6 +318,12 @@ class EgressDecided(Value):
     remedy: str | None = Field(None, description="Where it was refused: the command that would allow it.")
 
 
+class LimitReached(LimitCount):
+    """A sandbox ran into one of its limits: so many times since the last such event."""
+
+    kind: Literal["limit-reached"] = "limit-reached"
+
+
 class Rival(Value):
     """Another open change that conflicts with this one."""
 
@@ -413,6 +420,7 @@ Event = Annotated[
     | Chosen
     | Delivered
     | EgressDecided
+    | LimitReached
     | ConflictsFound
     | UpdateAsked
     | Integrated

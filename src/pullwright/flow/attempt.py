@@ -50,7 +50,8 @@ async def open_sandbox(shift: Shift, attempt_id: str) -> int:
     if not any(isinstance(recorded.event, Started) for recorded in course.events):
         request = task.request
         reach = await agent_reach(shift.platform, request)
-        wall = f"{reach.words}; {shift.platform.sandboxes.wall()}"
+        limits = (await shift.workspaces.environment(task, attempt)).limits
+        wall = f"{reach.words}; {limits.words}; {shift.platform.sandboxes.wall()}"
         await record.append(attempt_id, Started(base=request.base_commit, sandbox=wall, fetched=request.fetched))
     await shift.move_attempt(attempt_id, State.RUNNING)
     await warming

@@ -20,6 +20,7 @@ from pullwright.domain.transcript import (
     Dismissed,
     EgressDecided,
     EnvironmentChosen,
+    LimitReached,
     Moved,
     Noticed,
     PersonSaid,
@@ -29,7 +30,7 @@ from pullwright.domain.value import new_task_id, now
 from pullwright.flow.contents import bring
 from pullwright.flow.environment import Environments, choose_environment, machine_spec
 from pullwright.flow.ground import branch_of, commit_rules
-from pullwright.flow.outside import Tell, open_door
+from pullwright.flow.outside import Tell, limits_told, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.secrets import list_secrets
 from pullwright.flow.services import start_services
@@ -340,7 +341,10 @@ async def shell(
     layers = await Environments(platform).layers(request, environment, name, tell)
     store = platform.repositories.store(surveyed.repository)
     door = await open_door(platform, request, Phase.AGENT, name, tell)
-    sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
+    told = limits_told(request, environment.limits, tell)
+    sandbox = await platform.sandboxes.start(
+        machine_spec(platform, store, environment, name, layers, door=door, on_limit=told)
+    )
     try:
         await start_services(sandbox, environment.services, tell)
         process = await sandbox.open(ExecRequest(argv=argv, timeout=7 * 24 * 3600.0), pty=pty)
@@ -353,9 +357,11 @@ async def shell(
 def _telling(say: Say, warn: Say) -> Tell:
     """Progress and refusals in words, where there is no log to write them to."""
 
-    async def tell(event: Progressed | EgressDecided) -> None:
+    async def tell(event: Progressed | EgressDecided | LimitReached) -> None:
         if isinstance(event, Progressed):
             say(event.text)
+        elif isinstance(event, LimitReached):
+            warn(f"{event.reason}{f'. To raise the limit: {event.remedy}' if event.remedy else ''}")
         elif not event.allowed:
             warn(f"refused: {event.host}:{event.port}, {event.reason}. {event.remedy or ''}".rstrip())
 

@@ -12,13 +12,14 @@ from typing import Literal
 from pullwright.code import detect
 from pullwright.domain.environment import Environment
 from pullwright.domain.errors import SandboxError, ServiceFailed, SetupFailed
+from pullwright.domain.limits import LimitHit
 from pullwright.domain.policy import EnvironmentPolicy, Phase
 from pullwright.domain.secret import SecretEntry
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EnvironmentChosen
 from pullwright.flow.checkouts import Checkouts, Ground
 from pullwright.flow.contents import binds
-from pullwright.flow.outside import Tell, open_door
+from pullwright.flow.outside import Tell, limits_told, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.scripts import Ran, Script, discreet, run_script, without_secrets
 from pullwright.flow.secrets import variables_of
@@ -64,7 +65,7 @@ async def choose_environment(
 ) -> EnvironmentChosen:
     """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection.
 
-    What may be reached is what a person has decided, and nothing that the repository says.
+    What may be reached and used is what a person has decided, and nothing that the repository says.
     """
     files = await store.files(commit)
 
@@ -75,7 +76,7 @@ async def choose_environment(
     environment = detect.choose(detected, await read(".pullwright.toml"), setup, check, sparse, servers)
     scripts = environment.setup.command or environment.maintenance.command
     given = {entry.name: entry.changed for entry in secrets} if scripts else {}
-    environment = environment.model_copy(update={"network": policy.network, "secrets": given})
+    environment = environment.model_copy(update={"network": policy.network, "limits": policy.limits, "secrets": given})
     return EnvironmentChosen(
         environment=environment, submodules=await store.has_submodules(commit), lfs=await store.has_lfs(commit)
     )
@@ -89,6 +90,7 @@ def machine_spec(
     layers: tuple[str, ...],
     *,
     door: Door | None = None,
+    on_limit: Callable[[LimitHit, int], Awaitable[None]] | None = None,
     read_only: bool = False,
 ) -> SandboxSpec:
     """A sandbox of this environment over these layers."""
@@ -98,6 +100,7 @@ def machine_spec(
         binds=(*platform.tools, *binds(platform, store, environment)),
         door=door,
         limits=environment.limits,
+        on_limit=on_limit,
         variables={**platform.variables, **environment.all_variables},
         read_only=read_only,
     )
@@ -239,7 +242,9 @@ class Environments:
         platform = self._platform
         store = platform.repositories.store(request.repository)
         door = await open_door(platform, request, Phase.SETUP, name, tell, learning=self._learning)
-        sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
+        told = limits_told(request, environment.limits, tell)
+        spec = machine_spec(platform, store, environment, name, layers, door=door, on_limit=told)
+        sandbox = await platform.sandboxes.start(spec)
         try:
             ran = await _among_services(sandbox, script, environment, tell)
             if ran.failed:

@@ -1,16 +1,40 @@
-"""What a machine may reach, and where each decision about it is written down."""
+"""What a machine may reach and use, and where each decision about it is written down."""
 
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 
+from pullwright.domain.limits import Limit, LimitHit, SandboxLimits
 from pullwright.domain.network import Internet, Reach
 from pullwright.domain.policy import Phase
 from pullwright.domain.task import TaskRequest
-from pullwright.domain.transcript import EgressDecided, Progressed
+from pullwright.domain.transcript import EgressDecided, LimitReached, Progressed
 from pullwright.egress.base import Attachment, Door, Pass
 from pullwright.flow.platform import Platform
 
-Tell = Callable[[Progressed | EgressDecided], Awaitable[None]]
+Tell = Callable[[Progressed | EgressDecided | LimitReached], Awaitable[None]]
+
+# What `env limits` calls each limit that it can raise, and what the field of it is.
+_RAISED = {
+    Limit.MEMORY: ("--memory", "memory"),
+    Limit.PROCESSES: ("--processes", "processes"),
+    Limit.DISK: ("--disk", "disk"),
+    Limit.INODES: ("--files", "inodes"),
+}
+
+
+def limits_told(request: TaskRequest, limits: SandboxLimits, tell: Tell) -> Callable[[LimitHit, int], Awaitable[None]]:
+    """Where a limit that a machine runs into is written down, with the command that would raise it."""
+
+    async def told(hit: LimitHit, count: int) -> None:
+        remedy = None
+        if hit.limit in _RAISED:
+            option, name = _RAISED[hit.limit]
+            twice = 2 * getattr(limits, name)
+            amount = str(twice) if twice % 1024**2 else f"{twice // 1024**2}MiB"
+            remedy = f"pullwright env limits --repo {shlex.quote(request.repository.location)} {option} {amount}"
+        await tell(LimitReached(limit=hit.limit, reason=hit.reason, command=hit.command, count=count, remedy=remedy))
+
+    return told
 
 
 async def agent_reach(platform: Platform, request: TaskRequest) -> Reach:

@@ -12,7 +12,7 @@ from pullwright.domain.errors import SetupFailed, UsageError
 from pullwright.domain.network import canonical, parse_rule
 from pullwright.domain.policy import Credential, EnvironmentPolicy, Phase, presets_for, smallest
 from pullwright.domain.task import RepositoryRef
-from pullwright.domain.transcript import EgressDecided, Progressed
+from pullwright.domain.transcript import EgressDecided, LimitReached, Progressed
 from pullwright.domain.value import new_task_id
 from pullwright.flow.desk import Order, Say, Surveyed, request_of, survey
 from pullwright.flow.environment import Environments
@@ -98,11 +98,11 @@ async def learn(platform: Platform, order: Order, say: Say = lambda _: None) -> 
         raise UsageError("this repository has no setup to learn from; name one with --setup, or use `env allow`")
     decided: list[EgressDecided] = []
 
-    async def tell(event: Progressed | EgressDecided) -> None:
+    async def tell(event: Progressed | EgressDecided | LimitReached) -> None:
         if isinstance(event, EgressDecided):
             decided.append(event)
         else:
-            say(event.text)
+            say(event.text if isinstance(event, Progressed) else event.reason)
 
     name = f"learn-{new_task_id()}"
     try:

@@ -8,8 +8,9 @@ from typing import Literal
 
 from pullwright.code import setup_script
 from pullwright.domain.errors import SetupFailed
+from pullwright.domain.limits import Limit
 from pullwright.domain.secret import Redacting, Redactor
-from pullwright.domain.transcript import EgressDecided, Progressed
+from pullwright.domain.transcript import EgressDecided, LimitReached, Progressed
 from pullwright.flow.outside import Tell
 from pullwright.flow.platform import Platform
 from pullwright.sandbox.base import ExecRequest, Sandbox, Trace
@@ -51,6 +52,7 @@ async def run_script(sandbox: Sandbox, script: Script, tell: Tell) -> Ran:
 
     # Cleared before anything is cut: half a secret is found by nobody.
     redacting = Redacting(script.redactor, hear)
+    began = asyncio.get_running_loop().time()
     async with telling(script.step, seen, tell):
         result = await sandbox.run(
             ExecRequest(
@@ -68,6 +70,8 @@ async def run_script(sandbox: Sandbox, script: Script, tell: Tell) -> Ran:
         return Ran(log, None)
     failure = setup_script.failure(script.text, log)
     what = f"ran longer than {SCRIPT_SECONDS:.0f} s" if result.timed_out else f"ended with status {result.exit_code}"
+    hits = dict.fromkeys(hit.reason for hit in sandbox.limits_hit(began) if hit.limit is not Limit.TIME)
+    what += "".join(f"; {reason}" for reason in hits)
     where = f" in line {failure.number}: {failure.line}" if failure.line else ""
     remedy = "Change it with --setup or in .pullwright.toml" if script.step == "setup" else "Change .pullwright.toml"
     tail = failure.output[-_SHOWN:]
@@ -103,7 +107,7 @@ def discreet(tell: Tell, redactor: Redactor) -> Tell:
     if not redactor:
         return tell
 
-    async def told(event: Progressed | EgressDecided) -> None:
+    async def told(event: Progressed | EgressDecided | LimitReached) -> None:
         cleared = redactor.value(event.model_dump(mode="json", exclude={"kind"}))
         await tell(type(event).model_validate(cleared))
 

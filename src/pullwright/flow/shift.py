@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from pullwright.domain.task import State, Task
-from pullwright.domain.transcript import EgressDecided, Moved, Noticed, Progressed
+from pullwright.domain.transcript import EgressDecided, LimitReached, Moved, Noticed, Progressed
 from pullwright.domain.value import task_of
 from pullwright.flow.outside import Tell
 from pullwright.flow.platform import Platform
@@ -120,7 +120,7 @@ class Shift:
     def tell(self, log: str) -> Tell:
         """Where progress of a task or an attempt is written down."""
 
-        async def write(event: Progressed | EgressDecided) -> None:
+        async def write(event: Progressed | EgressDecided | LimitReached) -> None:
             await self.platform.record.append(log, event)
 
         return write

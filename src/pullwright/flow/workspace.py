@@ -13,7 +13,7 @@ from pullwright.flow.contents import layout_of
 from pullwright.flow.environment import Environments, checkout, machine_spec
 from pullwright.flow.ground import series_on
 from pullwright.flow.leftovers import left_out, strays, take_objects
-from pullwright.flow.outside import Tell, open_door
+from pullwright.flow.outside import Tell, limits_told, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.services import Running, start_services
 from pullwright.repos import checkpoints
@@ -45,7 +45,10 @@ class Workspaces:
         layers = await self.environments.layers(request, environment, attempt.id, tell)
         read_only = request.mode is Mode.ASK
         door = await open_door(platform, request, Phase.AGENT, attempt.id, tell)
-        spec = machine_spec(platform, store, environment, attempt.id, layers, door=door, read_only=read_only)
+        told = limits_told(request, environment.limits, tell)
+        spec = machine_spec(
+            platform, store, environment, attempt.id, layers, door=door, on_limit=told, read_only=read_only
+        )
         sandbox = await platform.sandboxes.start(spec)
         try:
             if checkpoint is not None:
@@ -160,7 +163,9 @@ class Workspaces:
         layers = await self.environments.layers(request, environment, name, quiet)
         store = platform.repositories.store(request.repository)
         door = await open_door(platform, request, Phase.AGENT, name, tell)
-        sandbox = await platform.sandboxes.start(machine_spec(platform, store, environment, name, layers, door=door))
+        told = limits_told(request, environment.limits, tell)
+        spec = machine_spec(platform, store, environment, name, layers, door=door, on_limit=told)
+        sandbox = await platform.sandboxes.start(spec)
         try:
             if commit != request.base_commit:
                 base = request.base_commit

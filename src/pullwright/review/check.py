@@ -1,5 +1,6 @@
 """One run of the check command on one side."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from pullwright.domain.errors import SandboxError, ServiceFailed
+from pullwright.domain.limits import Limit
 from pullwright.domain.receipt import CheckRun, Outcome, Side, TestResult
 from pullwright.review import plain_text, results
 from pullwright.review.results import BadReport, Found
@@ -104,6 +106,7 @@ class Checker:
             if self.tools is None:
                 self.tools = await versions(sandbox)
             await sandbox.run(ExecRequest(argv=("mkdir", "-m", "700", directory), cwd="/"))
+            began = asyncio.get_running_loop().time()
             # The interrupt lets a runner that hangs report on the tests that ended before.
             argv = ("timeout", "-k", "10", "-s", "INT", f"{limit:.0f}", "bash", "-c", _WRAPPER, "check", self.command)
             request = ExecRequest(
@@ -115,11 +118,14 @@ class Checker:
             )
             result = await sandbox.run(request)
             timed_out = result.timed_out or result.seconds >= limit
+            hits = sandbox.limits_hit(began)
             found, problem = await self._results(sandbox, directory, result, timed_out=timed_out)
             if self.covered is not None and side is Side.BASE and not timed_out:
                 await self.covered(commit, sandbox)
         if timed_out:
             problem = f"it did not end within {limit:.0f} seconds"
+        if problem and (reasons := [hit.reason for hit in hits if hit.limit not in (Limit.TIME, Limit.OUTPUT)]):
+            problem = f"{problem} ({'; '.join(dict.fromkeys(reasons))})"
         check = CheckRun(
             side=side,
             commit=commit,

@@ -11,7 +11,11 @@
 - `traces.py`: secrets that a script has left in a layer, blanked or told.
 - `peers.py`: which command inside is at the other end of a connection.
 - `etc.py`: the sandbox's /etc: files of its own, and what of the host's programs need.
-- `limits.py`: memory and process limits by cgroups, where they may be had.
+- `limits.py`: limits of memory, processes and CPU time by cgroups, where they may be had; the rest by rlimits.
+- `bounds.py`: the limits of one running sandbox: which were hit.
+- `hits.py`: limits that were hit, kept and told.
+- `watch.py`: looks after the limits that no kernel holds: the disk's.
+- `usage.py`: how much a sandbox holds on the host's disk.
 - `calls.py`: the system calls that a sandbox has, by what they are for, and those refused by name.
 - `seccomp.py`: the filter made of them.
 - `findings.py`: what this machine offers, and the remedy for what is missing.

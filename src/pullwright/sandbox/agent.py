@@ -62,6 +62,7 @@ class Line:
         self._room: asyncio.Future[None] | None = None
         self._sending = asyncio.Lock()
         self.lost = False
+        self.why = ""  # what it was ended for, where that was not asked for
         self._loop.add_reader(end, self._heard)
 
     async def hello(self) -> int:
@@ -119,6 +120,15 @@ class Line:
             return
         await self._send(_ORDER.pack(_KILL, command.number, 0, 0, 0), ())
         await asyncio.wait({command.gone}, timeout=patience)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was ordered, or was left behind by it, is still there."""
+        return bool(self._commands)
+
+    async def kill_all(self, patience: float) -> None:
+        """Kill every command and everything that they started."""
+        await asyncio.gather(*(self.kill(command, patience) for command in list(self._commands.values())))
 
     def close(self) -> None:
         """Hang up: the agent ends, and everything inside with it."""
@@ -205,7 +215,7 @@ class Line:
 
     def loss(self) -> SandboxLost:
         """What whoever goes on asking is told."""
-        return SandboxLost(f"the sandbox {self.name} has ended")
+        return SandboxLost(f"the sandbox {self.name} has ended{f': {self.why}' if self.why else ''}")
 
 
 def _break(future: "asyncio.Future[int] | asyncio.Future[None]", error: Exception) -> None:

@@ -6,12 +6,12 @@ read-only. The user is 1000:1000. Answers from inside are data from a hostile so
 """
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pullwright.domain.limits import SandboxLimits
+from pullwright.domain.limits import LimitHit, SandboxLimits
 from pullwright.domain.secret import Redactor
 
 WORKSPACE = "/workspace"
@@ -64,6 +64,7 @@ class SandboxSpec:
     door: Door | None = None  # None: a loopback of its own and nothing else; the sandbox closes it when it ends
     limits: SandboxLimits = field(default_factory=SandboxLimits)
     variables: Mapping[str, str] = field(default_factory=dict)
+    on_limit: Callable[[LimitHit, int], Awaitable[None]] | None = None  # told of a limit that was hit, and how often
     read_only: bool = False  # `/workspace` refuses writes; HOME, `/opt/env` and `/tmp` do not
 
 
@@ -139,6 +140,10 @@ class Sandbox(Protocol):
 
     async def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file whole, making its parent directories."""
+        ...
+
+    def limits_hit(self, since: float) -> Sequence[LimitHit]:
+        """The limits that were run into since then, on the event loop's clock; what they told is known at once."""
         ...
 
     async def snapshot(self) -> str:

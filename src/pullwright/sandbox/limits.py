@@ -1,4 +1,4 @@
-"""Memory and process limits by cgroups, where they may be had; what is not held by one is held by rlimits, or said."""
+"""Limits by cgroups, where they may be had; what is not held by one is held by rlimits, or said."""
 
 import contextlib
 import os
@@ -14,6 +14,12 @@ from pullwright.domain.limits import SandboxLimits
 
 _MOUNT = Path("/sys/fs/cgroup")
 _GROUP = "pullwright"
+_CPU_PERIOD = 100_000  # microseconds, the kernel's own
+_ELSEWHERE = (
+    "bytes and files on disk are counted while commands run, and what goes over is ended a moment later",
+    "file size, open files and core dumps of each process by rlimit",
+    "wall time and output of each command by the platform",
+)
 OWN_PROCESSES = 64  # of bubblewrap and the agent, one for each command; the workload must not take their place
 
 
@@ -24,14 +30,19 @@ class Cgroups:
     version: int  # 2, 1, or 0 where there are none for us
     memory: Path | None = None
     processes: Path | None = None
+    cpus: Path | None = None
 
     @classmethod
     def found(cls, mount: Path = _MOUNT) -> "Cgroups":
         """What this process may use; tried, not guessed."""
         if (mount / "cgroup.controllers").exists():
-            return cls(2, mount / _GROUP, mount / _GROUP) if _prepared_v2(mount) else cls(0)
-        memory, processes = (_below_ours(mount / kind, kind) for kind in ("memory", "pids"))
-        return cls(1, memory, processes) if memory or processes else cls(0)
+            for parent in _parents_v2(mount):
+                if kinds := _prepared_v2(parent):
+                    ours = dict.fromkeys(kinds, parent / _GROUP)
+                    return cls(2, ours.get("memory"), ours.get("pids"), ours.get("cpu"))
+            return cls(0)
+        memory, processes, cpus = (_below_ours(mount / kind, kind) for kind in ("memory", "pids", "cpu"))
+        return cls(1, memory, processes, cpus) if memory or processes or cpus else cls(0)
 
     def make(self, name: str) -> tuple[Path, ...]:
         """Groups for one sandbox, which hold nothing yet; gives the files that a process enters them by."""
@@ -46,15 +57,34 @@ class Cgroups:
 
     def hold(self, name: str, limits: SandboxLimits) -> None:
         """Set what those in the groups may use."""
-        for parent, file, value in (
-            (self.memory, "memory.max" if self.version == 2 else "memory.limit_in_bytes", limits.memory),
+        version_2 = self.version == 2
+        settings: list[tuple[Path | None, str, object]] = [
+            (self.memory, "memory.max" if version_2 else "memory.limit_in_bytes", limits.memory),
+            (self.memory, *(("memory.swap.max", 0) if version_2 else ("memory.memsw.limit_in_bytes", limits.memory))),
             (self.processes, "pids.max", limits.processes + OWN_PROCESSES),
-        ):
-            if parent is not None:
-                try:
-                    (parent / name / file).write_text(str(value))
-                except OSError as error:
-                    raise _unset(error) from error
+        ]
+        if limits.cpus is not None:
+            quota = max(int(limits.cpus * _CPU_PERIOD), 1000)
+            of_period = ("cpu.max", f"{quota} {_CPU_PERIOD}") if version_2 else ("cpu.cfs_quota_us", quota)
+            settings += [] if version_2 else [(self.cpus, "cpu.cfs_period_us", _CPU_PERIOD)]
+            settings.append((self.cpus, *of_period))
+        for parent, file, value in settings:
+            if parent is None or ("sw" in file and not (parent / name / file).exists()):  # a kernel may not count swap
+                continue
+            try:
+                (parent / name / file).write_text(str(value))
+            except OSError as error:
+                raise _unset(error) from error
+
+    def counts(self, name: str) -> "Counts":
+        """What a sandbox's groups have counted so far."""
+        kills = peak = now = 0
+        if self.memory:
+            kills = _counted(self.memory / name / ("memory.events" if self.version == 2 else "memory.oom_control"))
+        if self.processes:
+            now = _number(self.processes / name / "pids.current")
+            peak = _number(self.processes / name / "pids.peak")
+        return Counts(kills, now, max(peak, now))
 
     def drop(self, name: str) -> None:
         """Remove a sandbox's groups; they are empty a moment after its last process has ended."""
@@ -78,19 +108,51 @@ class Cgroups:
                         self.drop(group.name)
 
     def _parents(self) -> list[Path]:
-        return list(dict.fromkeys(parent for parent in (self.memory, self.processes) if parent is not None))
+        found = (self.memory, self.processes, self.cpus)
+        return list(dict.fromkeys(parent for parent in found if parent is not None))
 
     def words(self) -> str:
-        """What is enforced, in words."""
-        held = [name for name, path in (("memory", self.memory), ("processes", self.processes)) if path]
-        words = [f"{' and '.join(held)} of the whole sandbox by cgroup v{self.version}"] if held else []
+        """What is enforced, and what is not, in words."""
+        kinds = (("memory", self.memory), ("processes", self.processes), ("CPU time", self.cpus))
+        held = [name for name, path in kinds if path]
+        words = [f"{_listed(held)} of the whole sandbox by cgroup v{self.version}"] if held else []
         if self.memory is None:
             words.append("memory of each process by rlimit (their sum is not limited: no cgroup may be used here)")
         if counts_processes():
             words += [] if self.processes else ["processes of the whole sandbox by rlimit"]
         elif self.processes is None:
             words.append("the number of processes is not limited (that takes Linux 5.14 or a cgroup)")
-        return "; ".join([*words, "file size, open files and core dumps of each process by rlimit"])
+        words += [] if self.cpus else ["CPU time is not limited (that takes a cgroup)"]
+        return "; ".join([*words, *_ELSEWHERE])
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the groups of a sandbox have counted."""
+
+    kills: int = 0  # processes that were killed because memory ran out
+    processes: int = 0  # at present
+    most_processes: int = 0  # at any time so far, where the kernel keeps that
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _counted(file: Path) -> int:
+    """The number of kills in `memory.events` or `memory.oom_control`."""
+    with contextlib.suppress(OSError):
+        for line in file.read_text().splitlines():
+            name, _, number = line.partition(" ")
+            if name == "oom_kill":
+                return int(number)
+    return 0
+
+
+def _number(file: Path) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int(file.read_text())
+    return 0
 
 
 def _unset(error: OSError) -> SandboxUnavailable:
@@ -114,15 +176,36 @@ def _below_ours(hierarchy: Path, kind: str) -> Path | None:
     return directory if os.access(directory, os.W_OK) else None
 
 
-def _prepared_v2(mount: Path) -> bool:
-    """Whether both controllers can be handed down to groups of ours."""
+def _parents_v2(mount: Path) -> list[Path]:
+    """Where a group of ours might be made: at the top, or above the group that this process is in.
+
+    Of cgroups that were handed to an ordinary user (systemd's user@.service), only the latter are theirs. A group with
+    processes in it hands no controller down (Documentation/admin-guide/cgroup-v2.rst), so it cannot be our own.
+    """
+    parents = [mount]
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            number, _, path = line.split(":", 2)
+            if number == "0":
+                parents += [mount / str(above).lstrip("/") for above in Path(path).parents if str(above) != "/"]
+    return parents
+
+
+def _prepared_v2(parent: Path) -> list[str]:
+    """The controllers that groups of ours below this one have."""
+    handed = []
     try:
-        for parent in (mount, mount / _GROUP):
-            parent.mkdir(exist_ok=True)
-            (parent / "cgroup.subtree_control").write_text("+memory +pids")
+        (parent / _GROUP).mkdir(exist_ok=True)
     except OSError:
-        return False
-    return True
+        return []
+    for kind in ("memory", "pids", "cpu"):
+        try:
+            for group in (parent, parent / _GROUP):
+                (group / "cgroup.subtree_control").write_text(f"+{kind}")
+        except OSError:
+            continue
+        handed.append(kind)
+    return handed
 
 
 def rlimits(limits: SandboxLimits, *, memory: bool) -> list[str]:

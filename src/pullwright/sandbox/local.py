@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,11 +14,13 @@ from pullwright.domain.errors import DiskFull, PullwrightError, SandboxError, Sa
 from pullwright.domain.secret import Redactor
 from pullwright.sandbox import peers, traces
 from pullwright.sandbox.base import ExecRequest, Finding, SandboxSpec, Trace
+from pullwright.sandbox.bounds import Bounds
 from pullwright.sandbox.findings import look_around, remedy
 from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.limits import Cgroups, rlimits
 from pullwright.sandbox.running import LocalSandbox
 from pullwright.sandbox.walls import START_SECONDS, Shown, Wall, Walls
+from pullwright.sandbox.watch import Watch
 
 T = TypeVar("T")
 
@@ -34,6 +37,7 @@ class LocalSandboxes:
         self._layers = Layers(root, uid)
         self._uid = uid if os.geteuid() == 0 else None
         self._cgroups: Cgroups | None = None
+        self._watch = Watch(root)
         self._living: dict[str, LocalSandbox] = {}
         self._fit = False
         self._walls = Walls(self._layers, self._uid, self.limits)
@@ -75,10 +79,13 @@ class LocalSandboxes:
             raise
         wall.settle()
         limits = rlimits(spec.limits, memory=self.limits().memory is None)
+        bounds = Bounds(spec, wall, partial(self.limits().counts, wall.group))
         sandbox = LocalSandbox(
-            spec, wall, self._layers, limits=limits, off_loop=self._off_loop, ended=lambda: self._ended(wall)
+            spec, wall, self._layers, bounds, limits=limits, off_loop=self._off_loop, ended=lambda: self._ended(wall)
         )
         self._living[wall.group] = sandbox
+        self._watch.add(bounds)
+        bounds.on_close(partial(self._watch.drop, bounds))
         try:
             if spec.door:
                 listener = await asyncio.wait_for(wall.line.listen(spec.door.port), START_SECONDS)
@@ -111,7 +118,7 @@ class LocalSandboxes:
         """Which wall and which limits hold here, in words."""
         return (
             "bubblewrap: own user, mount, pid, network, ipc, uts and cgroup namespaces, no capabilities, a system call "
-            f"filter, nothing but a loopback; limits: {self.limits().words()}, files and descriptors by rlimits"
+            f"filter by an allow list, nothing but a loopback; limits: {self.limits().words()}"
         )
 
     async def findings(self) -> list[Finding]:
@@ -137,6 +144,7 @@ class LocalSandboxes:
     async def close(self) -> None:
         """Stop every sandbox."""
         await asyncio.gather(*(sandbox.stop() for sandbox in list(self._living.values())))
+        self._watch.close()
         await self._walls.close()
         await self._off_loop(self._layers.close)
         if self._disk is not None:

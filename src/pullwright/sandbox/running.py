@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pullwright.domain.errors import DiskFull, SandboxError, SandboxLost
+from pullwright.domain.limits import LimitHit
 from pullwright.sandbox.agent import Command, Flag
 from pullwright.sandbox.base import ENVIRONMENT, HOME, ExecRequest, ExecResult, Process, SandboxSpec
+from pullwright.sandbox.bounds import Bounds
 from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess
 from pullwright.sandbox.streams import Bounded, Reading, Writing
@@ -48,6 +50,7 @@ class LocalSandbox:
         spec: SandboxSpec,
         wall: Wall,
         layers: Layers,
+        bounds: Bounds,
         *,
         limits: Sequence[str],
         off_loop: "OffLoop[None]",
@@ -61,6 +64,8 @@ class LocalSandbox:
         self._line.name = spec.name
         self._limits = limits
         self._layers = layers
+        self._bounds = bounds
+        self._bounds.on_giving_up(self.stop)
         self._off_loop = off_loop
         self._ended = ended
         self._left: set[Reading] = set()  # outputs that something in the background still writes to
@@ -68,7 +73,9 @@ class LocalSandbox:
 
     async def run(self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None) -> ExecResult:
         """Run a command to its end, handing on its output as it comes. Cancelling kills its process tree."""
-        return await self._run(request, on_output)
+        result = await self._run(request, on_output)
+        self._bounds.ended(request, result, heard=on_output is not None)
+        return result
 
     async def _run(
         self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None, flags: Flag = Flag.NONE
@@ -140,6 +147,7 @@ class LocalSandbox:
         """Start a command and leave its streams open."""
         if pty:
             command = await self._start(request, [], Flag.TERMINAL)
+            self._bounds.follow(request, command)
             try:
                 terminal = await asyncio.shield(command.handed)
             except asyncio.CancelledError:
@@ -150,6 +158,7 @@ class LocalSandbox:
             return OpenProcess(self._line, command, terminal, None, timeout=request.timeout, leave=os.close)
         with self._ends(feeds=True, merge=True) as ends:
             command = await self._start(request, ends.inside, Flag.NONE)
+            self._bounds.follow(request, command)
             out, into = ends.keep(ends.output), ends.keep(ends.input)
         process = OpenProcess(self._line, command, out, into, timeout=request.timeout, leave=self._leave_open)
         if request.stdin:
@@ -158,6 +167,10 @@ class LocalSandbox:
 
     def _leave_open(self, descriptor: int) -> None:
         self._leave([Reading(descriptor, lambda _: None)])
+
+    def limits_hit(self, since: float) -> Sequence[LimitHit]:
+        """The limits that were run into since then, on the event loop's clock."""
+        return self._bounds.since(since)
 
     async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
         """A regular file's bytes. Raises `FileNotFoundError`, or `SandboxError` over the limit."""
@@ -218,6 +231,7 @@ class LocalSandbox:
         finally:
             # A large tree on a slow disk may take minutes to remove: it is out of the way at once, and that is enough.
             removing = asyncio.ensure_future(self._off_loop(self._ended))
+            await self._bounds.close()
             await asyncio.wait({removing}, timeout=SWEEP_SECONDS)
         return layer
 

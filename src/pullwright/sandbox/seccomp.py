@@ -7,6 +7,7 @@ agent is out of its reach (it is not dumpable).
 import errno
 import struct
 from collections.abc import Collection, Iterator
+from functools import cache
 
 from pullwright.sandbox import calls
 
@@ -29,6 +30,7 @@ _SOCKET_TYPE, _STREAM, _DATAGRAM = 0xF, 1, 2
 _Instruction = tuple[int, int, int, int]
 
 
+@cache
 def program(machine: str) -> bytes:
     """The filter for `os.uname().machine`. Raises `KeyError` for a machine that it was not written for.
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0011"
+HEAD = "0012"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -111,6 +111,7 @@ ATTEMPTS = Table(
     Column("fetched", Moment),
     Column("usage", Json, nullable=False),
     Column("receipt", Json),
+    Column("limits_hit", Json, nullable=False, server_default="[]"),
     Column("seconds", Float, nullable=False),
     Column("started", Moment),
     Column("verdict", String(16)),  # these four from `receipt` and `usage`, to be counted and added up

@@ -8,7 +8,7 @@ A platform with faults is the platform with its ports wrapped, so that what is t
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import DiskFull
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.limits import LimitHit
 from pullwright.domain.secret import Redactor
 from pullwright.domain.task import PullRequest, RepositoryRef
 from pullwright.domain.transcript import Event
@@ -136,6 +137,10 @@ class FaultySandbox:
         """A point after the file is written."""
         await self.inner.write(path, data, mode)
         self.faults.passing("file written")
+
+    def limits_hit(self, since: float) -> Sequence[LimitHit]:
+        """As they are."""
+        return self.inner.limits_hit(since)
 
     async def snapshot(self) -> str:
         """A point after the layer is published."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from pullwright.domain.limits import Limit
 from pullwright.domain.task import Mode
 from pullwright.engines.base import Piece
 from pullwright.engines.native.tools.base import Context, Result, Tool, text_of, tool
@@ -163,8 +164,9 @@ class Commands:
             session.listen(None)
         if not session.running:
             self._sessions.forget(context.work.sandbox, session)
+        hits = _hits(context.work.sandbox, session)
         return Result(
-            f"{_state(session)}\nWall time: {session.seconds:.1f} seconds\nOutput:",
+            f"{_state(session)}{hits}\nWall time: {session.seconds:.1f} seconds\nOutput:",
             data=output.decode(errors="replace"),
             failed=not session.running and session.exit_code != 0,
             shown=min(tokens, _TOKENS) * _BYTES_PER_TOKEN,
@@ -180,6 +182,17 @@ def _folder(workdir: str) -> str:
 
 def _place(folder: str) -> str:
     return folder.removeprefix(WORKSPACE).strip("/") if folder.startswith(WORKSPACE) else ""
+
+
+# What a model can mend; of its own timeouts and of output that was left out it is told in other words.
+_TOLD = (Limit.MEMORY, Limit.PROCESSES, Limit.DISK, Limit.INODES)
+
+
+def _hits(sandbox: Sandbox, session: Session) -> str:
+    """The sandbox's limits that were run into since the session was last looked at, one line each."""
+    since, session.looked = session.looked, asyncio.get_running_loop().time()
+    reasons = dict.fromkeys(hit.reason for hit in sandbox.limits_hit(since) if hit.limit in _TOLD)
+    return "".join(f"\nA limit was reached: {reason}." for reason in reasons)
 
 
 def _state(session: Session) -> str:

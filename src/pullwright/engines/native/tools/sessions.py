@@ -65,6 +65,7 @@ class Session:
     process: Process
     timeout: float  # seconds, after which it is killed
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    looked: float = field(default_factory=lambda: asyncio.get_running_loop().time())  # when it was last told of
     ended_after: float | None = None  # seconds
     exit_code: int | None = None
     _hear: Callable[[str], None] | None = None  # who is told what it prints right now

@@ -11,4 +11,5 @@
 - `0009_board.py`: what tasks and attempts are listed, counted and added up by.
 - `0010_people.py`: users, teams, sessions, and the repositories that decide what they see.
 - `0011_sign_in.py`: sign-ins that were begun at an issuer.
+- `0012_limits.py`: the limits that an attempt's machines ran into.
 """

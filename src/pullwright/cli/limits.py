@@ -1,0 +1,108 @@
+"""`env limits`: what a repository's sandboxes may use of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pullwright.cli.story import Line
+    from pullwright.domain.limits import SandboxLimits
+    from pullwright.domain.policy import EnvironmentPolicy
+
+
+def limits(
+    *,
+    repo: str = ".",
+    memory: str | None = None,
+    processes: int | None = None,
+    cpus: str | None = None,
+    disk: str | None = None,
+    files: int | None = None,
+    default: bool = False,
+    json: bool = False,
+) -> int:
+    """Show or decide what each sandbox of a repository may use of this machine; what starts from now on follows.
+
+    A repository's own files have no say in it. `pullwright doctor` says which limits this machine can hold, and how.
+
+    Args:
+        repo: The repository: a path on disk or a URL.
+        memory: Bytes of memory, all processes and /dev/shm together, like 8GiB.
+        processes: Processes and threads.
+        cpus: Processors' worth of time, like 1.5; `all` for no limit.
+        disk: Bytes that may be written: workspace, HOME, /opt/env and /tmp together, like 40GiB.
+        files: Files, directories and links there.
+        default: Begin from the defaults, not from what holds now.
+        json: Print the limits as JSON.
+    """
+    return asyncio.run(_decide(repo, _changes(memory, processes, cpus, disk, files), default=default, json=json))
+
+
+def _changes(
+    memory: str | None, processes: int | None, cpus: str | None, disk: str | None, files: int | None
+) -> dict[str, object]:
+    from pullwright.domain.errors import UsageError
+    from pullwright.domain.limits import parse_size
+
+    changes: dict[str, object] = {}
+    if memory is not None:
+        changes["memory"] = parse_size(memory)
+    if disk is not None:
+        changes["disk"] = parse_size(disk)
+    if processes is not None:
+        changes["processes"] = processes
+    if files is not None:
+        changes["inodes"] = files
+    if cpus is not None:
+        try:
+            changes["cpus"] = None if cpus == "all" else float(cpus)
+        except ValueError:
+            raise UsageError(f"{cpus!r} is no number of processors: write one like 1.5, or all") from None
+    return changes
+
+
+async def _decide(repo: str, changes: dict[str, object], *, default: bool, json: bool) -> int:
+    from pydantic import ValidationError
+
+    from pullwright.cli.house import opened_platform
+    from pullwright.cli.screen import answer, answer_json
+    from pullwright.domain.errors import UsageError
+    from pullwright.domain.limits import SandboxLimits
+    from pullwright.flow import policies
+
+    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
+        old = SandboxLimits() if default else policy.limits
+        return policy.model_copy(update={"limits": SandboxLimits.model_validate({**old.model_dump(), **changes})})
+
+    async with opened_platform() as platform:
+        if changes or default:
+            try:
+                policy = await policies.change_policy(platform, repo, Path.cwd(), change)
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise UsageError(f"{first['loc'][0]}: {first['msg']}; {first['input']} was given") from error
+        else:
+            _, policy = await policies.policy_of(platform, repo, Path.cwd())
+        held = platform.sandboxes.wall().partition("limits: ")[2]
+    if json:
+        answer_json(policy.limits.model_dump(mode="json"))
+    else:
+        answer(limits_lines(policy.limits, held))
+    return 0
+
+
+def limits_lines(limits: SandboxLimits, held: str) -> list[Line]:
+    """Each limit, and how this machine holds them."""
+    from pullwright.cli.story import Line
+    from pullwright.domain.limits import in_bytes
+
+    rows = (
+        ("memory", in_bytes(limits.memory)),
+        ("processes", f"{limits.processes:,}"),
+        ("cpus", "all" if limits.cpus is None else f"{limits.cpus:g}"),
+        ("disk", in_bytes(limits.disk)),
+        ("files", f"{limits.inodes:,}"),
+    )
+    return [*(Line(f"{name:<10} {value}") for name, value in rows), Line(f"here: {held}", "dim")]
