@@ -16,7 +16,10 @@
 - `feed.py`: one look at the record for everybody who listens.
 - `sign_in.py`: signing in at an OpenID Connect issuer.
 - `people.py`: users and teams.
-- `house.py`: the platform itself: health, doctor, environments, tokens, signing in.
+- `environments.py`: what was detected, how setup went, what may be reached, secrets, layers.
+- `usage.py`: what tasks took and came to, over time.
+- `admin.py`: models, forges, workers, the queue, the limits in force.
+- `house.py`: the platform itself: health, doctor, tokens, signing in.
 - `codes.py`: codes that a browser signs in with, once.
 - `console.py`: the console's built pages.
 """

@@ -14,8 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pullwright import __version__
 from pullwright.api import (
+    admin,
     attempts,
     board,
+    environments,
     followups,
     house,
     people,
@@ -25,14 +27,17 @@ from pullwright.api import (
     steering,
     streams,
     tasks,
+    usage,
 )
 from pullwright.api.answers import Unchanged
 from pullwright.api.codes import Codes
 from pullwright.api.console import Console
 from pullwright.api.feed import Feed
 from pullwright.api.problems import Problem, answer, answer_errors
+from pullwright.domain.value import now
 from pullwright.flow.oidc import Issuer
 from pullwright.flow.platform import Platform
+from pullwright.flow.preparing import Preparations
 from pullwright.flow.worker import work
 
 PREFIX = "/api/v1"
@@ -47,6 +52,9 @@ _PARTS = (
     steering.router,
     attempts.router,
     streams.router,
+    environments.router,
+    usage.router,
+    admin.router,
     house.router,
     sign_in.router,
     people.router,
@@ -60,6 +68,8 @@ def application(platform: Platform, hosts: frozenset[str], codes: Codes | None =
     (DNS rebinding) is answered nothing.
     """
     app = _routed()
+    app.state.started = now()
+    app.state.preparations = Preparations()
     app.state.feed = feed = Feed(platform.record)
     app.state.platform = replace(platform, reveal=feed.reveal)
     app.state.codes = codes or Codes()
@@ -164,6 +174,7 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await app.state.feed.close()
+        await app.state.preparations.close()
         enough.set()
         await worker
 

@@ -11,6 +11,7 @@ from pullwright.api.answers import Bytes, partial
 from pullwright.api.problems import not_found, problems
 from pullwright.domain.task import Attempt
 from pullwright.domain.transcript import Output, Recorded
+from pullwright.flow.platform import Platform
 
 router = APIRouter(tags=["attempts"])
 
@@ -58,33 +59,49 @@ async def task_log(
     return LogPage(items=events[:limit], next=events[limit - 1].number if more else None)
 
 
+_WHOLE = {
+    206: {"description": "The part that was asked for.", "content": {"text/plain": {}}},
+    **problems(401, 403, 404, 416, 422),
+}
+Named = Annotated[str | None, Query(alias="field", max_length=40, description="Which one, where an event has several.")]
+
+
 @router.get(
     "/attempts/{attempt}/outputs/{number}",
     response_class=PlainTextResponse,
-    responses={
-        206: {"description": "The part that was asked for.", "content": {"text/plain": {}}},
-        **problems(401, 403, 404, 416),
-    },
+    responses=_WHOLE,
     summary="The whole of a long text of the log, or a part of it",
 )
 async def output(
-    attempt: str,
-    number: int,
-    house: House,
-    _: Reader,
-    field: Annotated[str | None, Query(max_length=40, description="Which one, where an event has several.")] = None,
-    part: Bytes = None,
+    attempt: str, number: int, house: House, _: Reader, name: Named = None, part: Bytes = None
 ) -> Response:
     """Of the event of that number: what a tool printed, what a model was asked or said, what a setup wrote."""
+    await house.record.attempt(attempt)
+    return await _output(house, attempt, number, name, part)
+
+
+@router.get(
+    "/tasks/{task}/outputs/{number}",
+    response_class=PlainTextResponse,
+    responses=_WHOLE,
+    summary="The whole of a long text of a task's own log, or a part of it",
+)
+async def task_output(
+    task: str, number: int, house: House, _: Reader, name: Named = None, part: Bytes = None
+) -> Response:
+    """What its environment's setup printed, for example."""
+    return await _output(house, (await house.record.task(task)).id, number, name, part)
+
+
+async def _output(house: Platform, log: str, number: int, name: str | None, part: str | None) -> Response:
     if not 0 < number < 2**31:
         raise not_found(f"There is no event {number}.")
-    await house.record.attempt(attempt)
-    events = await house.record.events(attempt, number - 1)
-    if not events or events[0].number != number:
-        raise not_found(f"There is no event {number} in the log of {attempt}.")
-    held = {name: value for name, value in events[0].event if isinstance(value, Output)}
-    if not held or (field is not None and field not in held):
+    recorded = await house.record.event(log, number)
+    if recorded is None:
+        raise not_found(f"There is no event {number} in the log of {log}.")
+    held = {field: value for field, value in recorded.event if isinstance(value, Output)}
+    if not held or (name is not None and name not in held):
         has = f"it has {', '.join(held)}" if held else "it has none"
-        raise not_found(f"Event {number} of {attempt} has no such text; {has}.")
-    kept = held[field] if field is not None else next(iter(held.values()))
-    return partial(await (await house.record.log(attempt)).load(kept), part)
+        raise not_found(f"Event {number} of {log} has no such text; {has}.")
+    kept = held[name] if name is not None else next(iter(held.values()))
+    return partial(await (await house.record.log(log)).load(kept), part)

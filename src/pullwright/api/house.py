@@ -1,21 +1,16 @@
 """The platform itself: health, doctor, environments, tokens, signing in."""
 
-from datetime import datetime
-from pathlib import Path
-
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from pullwright import __version__
 from pullwright.api.access import COOKIE, OWN_PAGES, Admin, House, Reader, Whole, give_cookie
 from pullwright.api.codes import Codes
-from pullwright.api.orders import RepositoryNamed, SignIn, TokenOrder
+from pullwright.api.orders import SignIn, TokenOrder
 from pullwright.api.problems import Refused, problems
 from pullwright.domain.access import Role, Scope, Token
-from pullwright.domain.environment import Environment
 from pullwright.flow import desk
 from pullwright.flow.callers import end_session, open_session
-from pullwright.flow.desk import Order
 from pullwright.flow.tokens import holder, issue_for
 
 router = APIRouter(tags=["house"])
@@ -34,24 +29,6 @@ class FindingView(BaseModel):
     ok: bool
     text: str
     remedy: str
-
-
-class PreparedView(BaseModel):
-    """An environment whose layer exists."""
-
-    repository: str = Field(description="The repository's key.")
-    key: str
-    layer: str
-    prepared: datetime
-
-
-class SurveyView(BaseModel):
-    """A repository at a commit, and how it would become a machine."""
-
-    repository: str
-    commit: str
-    environment: Environment
-    notices: tuple[str, ...]
 
 
 class NewToken(BaseModel):
@@ -123,31 +100,6 @@ async def doctor(house: House, _: Admin) -> list[FindingView]:
         FindingView(subject=found.subject, ok=found.ok, text=found.text, remedy=found.remedy)
         for found in await desk.findings(house)
     ]
-
-
-@router.get("/environments", responses=problems(401, 403), summary="The environments that are ready")
-async def environments(house: House, _: Reader) -> list[PreparedView]:
-    """Newest first."""
-    return [
-        PreparedView(repository=one.repository, key=one.key, layer=one.layer, prepared=one.prepared)
-        for one in await house.record.environments()
-    ]
-
-
-@router.post(
-    "/environments/survey",
-    responses=problems(400, 401, 403, 404, 422, 502, 503),
-    summary="How a repository would become a machine",
-)
-async def survey(named: RepositoryNamed, house: House, _: Reader) -> SurveyView:
-    """What is detected at its base, with the reasons."""
-    surveyed = await desk.survey(house, Order(prompt="", repository=named.repository, cwd=Path("/"), base=named.base))
-    return SurveyView(
-        repository=surveyed.repository.location,
-        commit=surveyed.commit,
-        environment=surveyed.chosen.environment,
-        notices=surveyed.notices,
-    )
 
 
 @router.get("/tokens", responses=problems(401, 403), summary="Tokens, revoked ones too")

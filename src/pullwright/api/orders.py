@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from pullwright.domain.access import Scope
 from pullwright.domain.environment import server_name
 from pullwright.domain.errors import UsageError
 from pullwright.domain.limits import AttemptLimits
+from pullwright.domain.network import Internet
+from pullwright.domain.policy import Phase
 from pullwright.flow.desk import Order
 
 
@@ -192,3 +194,38 @@ class RepositoryNamed(Sent):
 
     repository: str = Field(min_length=1, max_length=4096)
     base: str | None = Field(None, max_length=1024)
+
+
+class PrepareOrder(RepositoryNamed):
+    """An environment that is to be made ready, or learned from."""
+
+    setup: str | None = Field(None, max_length=100_000, description="As a task would be given it.")
+    lock: bool = Field(False, description="Where it is learned from: setup reaches those hosts and nothing else after.")
+
+
+class InternetOrder(Sent):
+    """How a phase may use the internet."""
+
+    internet: Internet
+    phase: Phase = Phase.AGENT
+
+
+class RulesOrder(Sent):
+    """Hosts, as `pullwright env allow` takes them."""
+
+    rules: tuple[str, ...] = Field(min_length=1, max_length=500)
+    phase: Phase = Phase.AGENT
+
+
+class CredentialOrder(Sent):
+    """A header for the requests to a host."""
+
+    host: str = Field(min_length=1, max_length=300, description="HOST or HOST:PORT.")
+    header: str = Field(min_length=1, max_length=300, description="`NAME`, or `NAME: TEXT` with {} for the value.")
+    value: SecretStr = Field(min_length=1, max_length=20_000)
+
+
+class SecretOrder(Sent):
+    """A secret's value, which cannot be read back."""
+
+    value: SecretStr = Field(min_length=1, max_length=70_000)

@@ -14,6 +14,7 @@ from pullwright.api.access import House, Reader, Writer
 from pullwright.api.answers import text, unless_known
 from pullwright.api.orders import Message, TaskOrder
 from pullwright.api.problems import Refused, not_found, problems
+from pullwright.domain.access import Scope
 from pullwright.domain.contract import TaskView
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import State, Task
@@ -49,8 +50,13 @@ Key = Annotated[
     responses=problems(400, 401, 403, 404, 409, 422, 502, 503),
     summary="Hand in a task",
 )
-async def submit(order: TaskOrder, response: Response, house: House, _: Writer, key: Key = None) -> TaskView:
-    """Everything that can be checked is checked first, the model's key included; a sandbox starts only afterwards."""
+async def submit(order: TaskOrder, response: Response, house: House, caller: Writer, key: Key = None) -> TaskView:
+    """Everything that can be checked is checked first, the model's key included; a sandbox starts only afterwards.
+
+    `allow` takes an admin: it widens what a repository's environment may reach.
+    """
+    if order.allow and not caller.scope.includes(Scope.ADMIN):
+        raise Refused(403, "Not allowed", "`allow` takes admin; leave it out, or ask an admin to allow the hosts.")
     task = await _submitted(house, order) if key is None else await _once(house, order, key)
     response.headers["location"] = f"/api/v1/tasks/{task.id}"
     return TaskView.of(task)

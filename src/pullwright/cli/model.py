@@ -94,23 +94,9 @@ async def _add(entry: Entry, *, replace: bool, untested: bool, json: bool) -> in
     from pullwright.cli.house import settings
     from pullwright.cli.screen import answer, answer_json
     from pullwright.cli.story import Line
-    from pullwright.domain.errors import UsageError
-    from pullwright.models import entries
-    from pullwright.models.catalog import Models
+    from pullwright.flow.models import keep_model
 
-    ours = settings()
-    kept = entries.read(ours.models)
-    if not replace and any(one.name == entry.name for one in kept):
-        raise UsageError(f"a model {entry.name} is kept already; --replace puts this one in its place")
-    others = tuple(one.model_copy(update={"default": one.default and not entry.default}) for one in kept)
-    wanted = (*(one for one in others if one.name != entry.name), entry)
-    if not untested:
-        trial = Models(ours.model, wanted)
-        try:
-            await (await trial.open(entry.name)).check()
-        finally:
-            await trial.close()
-    entries.write(ours.models, wanted)
+    await keep_model(settings(), entry, replace=replace, untested=untested)
     if json:
         answer_json(_shown(entry))
     else:
@@ -246,15 +232,9 @@ def remove(name: str, /, *, json: bool = False) -> int:
     from pullwright.cli.house import settings
     from pullwright.cli.screen import answer, answer_json
     from pullwright.cli.story import Line
-    from pullwright.domain.errors import UsageError
-    from pullwright.models import entries
+    from pullwright.flow.models import forget_model
 
-    path = settings().models
-    kept = entries.read(path)
-    gone = next((entry for entry in kept if entry.name == name), None)
-    if gone is None:
-        raise UsageError(f"no model {name} is kept; `pullwright model list` shows those that are")
-    entries.write(path, tuple(entry for entry in kept if entry is not gone))
+    gone = forget_model(settings(), name)
     if json:
         answer_json(_shown(gone))
     else:

@@ -10,6 +10,7 @@
 - `environment.py`: a repository becomes a prepared machine.
 - `scripts.py`: setup and maintenance scripts: run, told, what they left of secrets taken out.
 - `services.py`: services of an environment inside a machine.
+- `preparing.py`: environments that are made ready, or learned from, while nobody waits.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
 - `freshness.py`: how fresh the commit is that a task stands on.
 - `contents.py`: what a checkout needs besides the repository's own store.
@@ -32,6 +33,7 @@
 - `followup.py`: what continues a task that has ended.
 - `takeup.py`: a person's pull request or branch as the base of a task.
 - `webhook.py`: calls the person's own webhook when a task has ended or waits.
+- `models.py`: how a person keeps a model, and forgets it.
 - `forges.py`: how a person makes a forge known.
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.

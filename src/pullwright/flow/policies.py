@@ -18,6 +18,8 @@ from pullwright.flow.desk import Order, Say, Surveyed, request_of, survey
 from pullwright.flow.environment import Environments
 from pullwright.flow.platform import Platform
 
+Change = Callable[[EnvironmentPolicy], EnvironmentPolicy]
+
 
 @dataclass(frozen=True)
 class Learned:

@@ -190,6 +190,10 @@ class Sandboxes(Protocol):
         """Whether a layer is there to build on."""
         ...
 
+    async def layer_size(self, layer: str) -> int | None:
+        """Bytes that a layer takes on the disk; None where it is gone."""
+        ...
+
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
         ...

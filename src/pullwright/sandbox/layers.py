@@ -51,6 +51,7 @@ class Layers:
         self.owner = secrets.token_hex(6)
         self._lock: int | None = None
         self._count = 0
+        self._sizes: dict[str, int] = {}  # a layer never changes
 
     def make_writable(self) -> Writable:
         """A fresh writable copy. Raises `DiskFull`."""
@@ -110,8 +111,22 @@ class Layers:
             raise SandboxError(f"the layer {layer} is gone; prepare the environment again")
         return self.root / "layers" / layer
 
+    def size(self, layer: str) -> int | None:
+        """Bytes that a layer takes on the disk; None where it is gone."""
+        if not self.has(layer):
+            return None
+        if layer not in self._sizes:
+            blocks = 0
+            for folder, names, files in os.walk(self.path(layer)):
+                for name in (*names, *files):
+                    with contextlib.suppress(OSError):
+                        blocks += os.lstat(f"{folder}/{name}").st_blocks
+            self._sizes[layer] = blocks * 512
+        return self._sizes[layer]
+
     def drop(self, layer: str) -> None:
         """Remove a layer."""
+        self._sizes.pop(layer, None)
         if self.has(layer):
             self._discard(self.root / "layers" / layer)
 

@@ -106,6 +106,10 @@ class LocalSandboxes:
         """Whether a layer is there to build on."""
         return self._layers.has(layer)
 
+    async def layer_size(self, layer: str) -> int | None:
+        """Bytes that a layer takes on the disk; None where it is gone."""
+        return await self._off_loop(self._layers.size, layer)
+
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
         await self._off_loop(self._layers.drop, layer)

@@ -4,6 +4,7 @@
 - `queries.py`: what is asked of the database, each question by its name.
 - `surface.py`: what the API asks besides: news over all logs, pages, tokens, keys of clients.
 - `board.py`: tasks at a glance: rows, counts, repositories.
+- `environments.py`: what happened to a repository's environment.
 - `figures.py`: what past attempts took: samples, sums by day.
 - `people.py`: users, teams, sessions, and what they see.
 - `visible.py`: the record as one caller may see it.

@@ -276,6 +276,12 @@ def events_of(connection: Connection, log: str, after: int) -> list[Recorded]:
     return [recorded_of(row) for row in connection.execute(later)]
 
 
+def event_of(connection: Connection, log: str, number: int) -> Recorded | None:
+    """The event of that number of a log, if there is one."""
+    row = connection.execute(select(EVENTS).where(EVENTS.c.log == log, EVENTS.c.number == number)).first()
+    return None if row is None else recorded_of(row)
+
+
 def events_of_task(connection: Connection, task: str, seen: Mapping[str, int]) -> list[Recorded]:
     """The events of a task's log and of its attempts' that come after those seen, oldest first."""
     attempts = select(ATTEMPTS.c.id).where(ATTEMPTS.c.task == task)

@@ -20,11 +20,12 @@ from pullwright.domain.transcript import Event, Recorded
 from pullwright.domain.value import now
 from pullwright.domain.webhook import Call
 from pullwright.settings import Settings
-from pullwright.store import board, figures, queries, surface
+from pullwright.store import board, environments, figures, queries, surface
 from pullwright.store.blobs import Blobs
 from pullwright.store.board import BoardFilter, Counts, KnownRepository, Place, TaskRow
 from pullwright.store.censor import Censor
 from pullwright.store.database import Database, answering
+from pullwright.store.environments import Preparation, Refusal
 from pullwright.store.figures import Sample, UsageFilter, UsageRow
 from pullwright.store.log import Log
 from pullwright.store.people import People
@@ -132,6 +133,10 @@ class Record:
         """The events of one log after a number, in order."""
         return await self._database.read(queries.events_of, log_id, after)
 
+    async def event(self, log_id: str, number: int) -> Recorded | None:
+        """The event of that number of a log, if there is one."""
+        return await self._database.read(queries.event_of, log_id, number)
+
     async def newest(self, log_id: str, *kinds: str) -> Event | None:
         """The last event of a log that is of one of these kinds."""
         return await self._database.read(queries.newest, log_id, *kinds)
@@ -211,6 +216,14 @@ class Record:
             limit=limit,
             among=among,
         )
+
+    async def preparations(self, repository_key: str, limit: int = 50) -> list[Preparation]:
+        """How a repository's environment was made ready, the newest first."""
+        return await self._database.read(environments.preparations, repository_key, limit)
+
+    async def refusals(self, repository_key: str, limit: int = 100) -> list[Refusal]:
+        """The hosts that a repository's tasks were refused and not let through to since, the newest first."""
+        return await self._database.read(environments.refusals, repository_key, limit)
 
     async def usage(self, wanted: UsageFilter) -> list[UsageRow]:
         """What attempts took, by day, repository, engine and model."""

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0012"
+HEAD = "0013"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -121,6 +121,8 @@ ATTEMPTS = Table(
     UniqueConstraint("task", "ordinal", name="attempts_by_task"),
 )
 
+_TOLD = text("kind IN ('egress-decided', 'environment-prepared', 'environment-failed')")
+
 EVENTS = Table(
     "events",
     METADATA,
@@ -131,6 +133,7 @@ EVENTS = Table(
     Column("body", Text, nullable=False),
     Column("position", BigInteger, nullable=False),  # over all logs, in the order written
     Index("events_by_position", "position", unique=True),
+    Index("events_told", "kind", "position", sqlite_where=_TOLD, postgresql_where=_TOLD),
 )
 
 ENVIRONMENTS = Table(

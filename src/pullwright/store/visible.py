@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pullwright.domain.task import Attempt, Mode, PullRequest, RepositoryRef, Task
     from pullwright.domain.transcript import Event, Recorded
     from pullwright.store.board import BoardFilter, Counts, KnownRepository, Place, TaskRow
+    from pullwright.store.environments import Preparation, Refusal
     from pullwright.store.figures import Sample, UsageFilter, UsageRow
     from pullwright.store.queries import Among, PreparedEnvironment
     from pullwright.store.surface import News, Submission, Wanted
@@ -107,6 +108,11 @@ class VisibleRecord(Record):
         await self._check_log(log_id)
         return await super().events(log_id, after)
 
+    async def event(self, log_id: str, number: int) -> Recorded | None:
+        """Of the log of a task that the caller sees."""
+        await self._check_log(log_id)
+        return await super().event(log_id, number)
+
     async def newest(self, log_id: str, *kinds: str) -> Event | None:
         """Of the log of a task that the caller sees."""
         await self._check_log(log_id)
@@ -161,6 +167,16 @@ class VisibleRecord(Record):
         return await super().samples(
             mode=mode, limit=limit, repository=repository, engine=engine, model=model, among=seen
         )
+
+    async def preparations(self, repository_key: str, limit: int = 50) -> list[Preparation]:
+        """Of a repository that the caller sees."""
+        self._check_repository(repository_key)
+        return await super().preparations(repository_key, limit)
+
+    async def refusals(self, repository_key: str, limit: int = 100) -> list[Refusal]:
+        """Of a repository that the caller sees."""
+        self._check_repository(repository_key)
+        return await super().refusals(repository_key, limit)
 
     async def usage(self, wanted: UsageFilter) -> list[UsageRow]:
         """Of the tasks that the caller sees."""

@@ -1,0 +1,233 @@
+"""What an admin looks after: models, forges, workers, the queue, the limits in force."""
+
+from datetime import datetime
+from os import getpid
+from pathlib import Path as HostPath
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, Field, SecretStr
+
+from pullwright.api.access import Admin, House
+from pullwright.api.orders import Sent, on_server
+from pullwright.api.problems import not_found, problems
+from pullwright.domain.commits import CommitRules
+from pullwright.domain.errors import ConfigurationError, PullwrightError, UsageError
+from pullwright.domain.forge import KNOWN, ForgeEntry
+from pullwright.domain.limits import AttemptLimits, SandboxLimits
+from pullwright.domain.task import State
+from pullwright.flow import forges, models
+from pullwright.flow.desk import MAX_ATTEMPTS
+from pullwright.flow.ground import commit_rules
+from pullwright.models.entries import Prices, an_entry
+from pullwright.models.offered import OfferedModel, of_entry
+from pullwright.store.board import BoardFilter, TaskRow
+from pullwright.store.lock import WorkerLock
+
+router = APIRouter(tags=["admin"])
+
+_FAILS = problems(400, 401, 403, 404, 422, 502, 503)
+Host = Annotated[str, Path(min_length=1, max_length=300)]
+
+
+class ModelOrder(Sent):
+    """A model that is to be kept."""
+
+    name: str = Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    model: str = Field(min_length=3, max_length=300, pattern=r"^[^:\s]+:\S+$", description="`PROVIDER:NAME`.")
+    base_url: str | None = Field(None, max_length=2000, pattern=r"^https?://[^/\s]+\S*$")
+    key: SecretStr | None = Field(None, max_length=20_000, description="It cannot be read back.")
+    api: Literal["responses", "chat"] | None = None
+    window: int | None = Field(None, gt=0, le=2**31, description="Tokens.")
+    prices: Prices | None = None
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    fallbacks: tuple[str, ...] = Field((), max_length=20)
+    default: bool = False
+    replace: bool = Field(False, description="Take the place of the model that has the name.")
+    untested: bool = Field(False, description="Keep it without asking it first.")
+
+
+class ModelNamed(Sent):
+    """A model that is to be asked."""
+
+    model: str = Field(min_length=1, max_length=300, description="As `/models` names it.")
+
+
+class Checked(BaseModel):
+    """Whether something answers."""
+
+    ok: bool
+    text: str = Field(description="What it said, or what is wrong and the remedy.")
+
+
+class ForgeOrder(Sent):
+    """A forge that is to be known."""
+
+    url: str = Field(min_length=1, max_length=2000, description="Its address, https://HOST.")
+    kind: Literal["github", "gitlab", "gitea", "git"]
+    api: str | None = Field(None, max_length=2000, description="Where its REST interface is, if not as usual.")
+    token: SecretStr | None = Field(None, max_length=64_000, description="It cannot be read back.")
+
+
+class ForgeView(BaseModel):
+    """A forge that is known."""
+
+    host: str
+    kind: str
+    api: str | None
+    source: Literal["added", "configured", "known"]
+    signs_in: str | None = Field(description="With what, by the name of its place; null: as its kind usually does.")
+
+
+class RepositoryAsked(Sent):
+    """A repository whose forge is to be tried."""
+
+    repository: str = Field(min_length=1, max_length=4096)
+
+
+class Worker(BaseModel):
+    """A process that does the work of tasks."""
+
+    id: str
+    pid: int
+    here: bool = Field(description="Whether it is this server.")
+
+
+class Queue(BaseModel):
+    """What is to be done."""
+
+    workers: list[Worker] = Field(description="Empty: nobody works at present.")
+    at_work: int = Field(description="Tasks that are being worked on.")
+    queued: int
+    waiting: int
+    items: list[TaskRow] = Field(description="Unfinished tasks, those that need a person first.")
+
+
+class LimitsView(BaseModel):
+    """What holds where a task or an environment says nothing else."""
+
+    attempt: AttemptLimits
+    sandbox: SandboxLimits
+    wall: str = Field(description="Which wall and which limits hold on this machine, in words.")
+    attempts: int = Field(description="At most, of one task.")
+    give_up_hours: float = Field(description="That a forge is waited for.")
+    commits: CommitRules
+    data: str = Field(description="The data directory.")
+    database: Literal["sqlite", "postgres"]
+    started: datetime
+
+
+@router.post("/models", status_code=201, responses=_FAILS, summary="Keep a model")
+async def keep_model(order: ModelOrder, house: House, _: Admin) -> OfferedModel:
+    """It is asked first whether key, name and address are right."""
+    provider, _colon, bare = order.model.partition(":")
+    given = order.model_dump(exclude={"model", "replace", "untested"}) | {"provider": provider, "model": bare}
+    entry = an_entry(**given)
+    await models.keep_model(house.settings, entry, replace=order.replace, untested=order.untested)
+    return of_entry(entry, default=entry.default)
+
+
+@router.post("/models/check", responses=_FAILS, summary="Whether a model's key, name and address are right")
+async def check_model(named: ModelNamed, house: House, _: Admin) -> Checked:
+    """It costs nothing."""
+    try:
+        await house.check_model(named.model)
+    except ConfigurationError as error:
+        return Checked(ok=False, text=str(error))
+    return Checked(ok=True, text="its key, name and address are right")
+
+
+@router.delete("/models/{name}", status_code=204, responses=_FAILS, summary="Forget a kept model")
+async def forget_model(name: Annotated[str, Path(min_length=1, max_length=64)], house: House, _: Admin) -> None:
+    """And its key with it."""
+    models.forget_model(house.settings, name)
+
+
+@router.get("/forges", responses=problems(401, 403), summary="The forges that are known")
+async def list_forges(house: House, _: Admin) -> list[ForgeView]:
+    """Those that were added, those of the settings, and the public ones."""
+    found: dict[str, ForgeView] = {}
+    for entry in await house.record.forges():
+        found.setdefault(entry.host, _forge(entry, "added"))
+    for entry in house.settings.forges:
+        found.setdefault(entry.host, _forge(entry, "configured"))
+    for entry in KNOWN:
+        found.setdefault(entry.host, _forge(entry, "known"))
+    return list(found.values())
+
+
+@router.post("/forges", status_code=201, responses=_FAILS, summary="Make a forge known")
+async def add_forge(order: ForgeOrder, house: House, _: Admin) -> ForgeView:
+    """Or change how it is reached. Apps, and tokens in variables and files, are named by `pullwright forge add`."""
+    entry = forges.entry(order.url, order.kind, api=order.api)
+    if order.token is not None:
+        entry = forges.keep_token(house.settings, entry, order.token.get_secret_value())
+    await house.record.save_forge(entry)
+    return _forge(entry, "added")
+
+
+@router.post("/forges/test", responses=_FAILS, summary="Whether a repository can be delivered to")
+async def try_forge(asked: RepositoryAsked, house: House, _: Admin) -> Checked:
+    """With what signs in on its forge."""
+    reference = await house.repositories.locate(on_server(asked.repository), HostPath("/"))
+    try:
+        await house.repositories.fetch(reference)
+        said = await (await house.forge(reference)).test()
+    except UsageError:
+        raise
+    except PullwrightError as error:
+        return Checked(ok=False, text=str(error))
+    return Checked(ok=True, text=said)
+
+
+@router.delete("/forges/{host}", status_code=204, responses=_FAILS, summary="Forget a forge that was added")
+async def remove_forge(host: Host, house: House, _: Admin) -> None:
+    """The public ones stay known."""
+    if not await house.record.remove_forge(host.lower()):
+        raise not_found(f"There is no forge {host} that was added.")
+
+
+@router.get("/queue", responses=problems(401, 403), summary="Who works, what is worked on, and what waits for what")
+async def queue(house: House, _: Admin) -> Queue:
+    """The newest 200 unfinished tasks."""
+    unfinished = tuple(state for state in State if not state.final)
+    wanted = BoardFilter(states=unfinished)
+    counts = (await house.record.counts(wanted)).states
+    pid = WorkerLock(house.settings.home).holder()
+    resting = (State.QUEUED, State.WAITING)
+    return Queue(
+        workers=[] if pid is None else [Worker(id="local", pid=pid, here=pid == getpid())],
+        at_work=sum(count for state, count in counts.items() if state not in resting),
+        queued=counts.get(State.QUEUED, 0),
+        waiting=counts.get(State.WAITING, 0),
+        items=await house.record.board(wanted, None, 200),
+    )
+
+
+@router.get("/limits", responses=problems(401, 403), summary="The limits in force")
+async def limits(request: Request, house: House, _: Admin) -> LimitsView:
+    """Where a task or an environment says nothing else."""
+    settings = house.settings
+    return LimitsView(
+        attempt=AttemptLimits(),
+        sandbox=SandboxLimits(),
+        wall=house.sandboxes.wall(),
+        attempts=MAX_ATTEMPTS,
+        give_up_hours=settings.delivery.give_up_hours,
+        commits=commit_rules(settings.commits, None),
+        data=str(settings.home),
+        database="postgres" if settings.database_url else "sqlite",
+        started=request.app.state.started,
+    )
+
+
+def _forge(entry: ForgeEntry, source: Literal["added", "configured", "known"]) -> ForgeView:
+    if app := getattr(entry, "app_id", None):
+        signs_in: str | None = f"App {app}"
+    elif entry.token_file:
+        signs_in = "a file"
+    else:
+        signs_in = f"variable {entry.token_variable}" if entry.token_variable else None
+    return ForgeView(
+        host=entry.host, kind=entry.kind, api=getattr(entry, "api", None), source=source, signs_in=signs_in
+    )

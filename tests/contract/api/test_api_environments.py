@@ -1,0 +1,184 @@
+"""Environments over HTTP, with a real repository and a real sandbox; what an admin looks after; usage over time."""
+
+import asyncio
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pullwright.domain.task import Attempt, EngineChoice, State, Task, TaskRequest, Usage
+from pullwright.domain.transcript import (
+    EgressDecided,
+    EnvironmentFailed,
+    EnvironmentPrepared,
+    ModelSaid,
+    Moved,
+    Output,
+)
+from pullwright.domain.value import attempt_id, now
+from pullwright.flow.platform import Platform
+
+
+def make_repository(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / ".pullwright.toml").write_text('setup = "echo ready"\ncheck = "true"\n')
+    who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*who, "commit", "-q", "-m", "first")):
+        subprocess.run(["git", "-C", str(folder), *words], check=True, timeout=30)
+    return folder
+
+
+@pytest.fixture
+async def tidy(platform: Platform, tmp_path: Path) -> str:
+    """A repository that a task was handed in for; gives its key."""
+    folder = make_repository(tmp_path / "tidy")
+    reference = await platform.repositories.locate(str(folder), Path("/"))
+    store = await platform.repositories.fetch(reference)
+    request = TaskRequest(
+        prompt="Mend it",
+        repository=reference,
+        base_commit=await store.resolve(None),
+        attempts=(EngineChoice(engine="native", model="openai:m"),),
+    )
+    await platform.record.submit(Task(id="tidy0001", request=request, created=now()))
+    one = attempt_id("tidy0001", 1)
+    await platform.record.add_attempt(Attempt(id=one, task="tidy0001", ordinal=1, engine="native", model="openai:m"))
+    return reference.key
+
+
+def refused(host: str, *, allowed: bool = False) -> EgressDecided:
+    remedy = f"pullwright env allow --repo /srv/tidy {host}"
+    return EgressDecided(host=host, port=443, allowed=allowed, reason="off", remedy=remedy, command="pip install x")
+
+
+async def test_an_environment_tells_what_it_is_and_what_went_wrong(
+    platform: Platform, admin: httpx.AsyncClient, tidy: str
+) -> None:
+    record = platform.record
+    log = Output(text="line\n", size=5)
+    await record.append("tidy0001", EnvironmentPrepared(key="k", reused=False, seconds=2.5, log=log))
+    await record.append("tidy0001", EnvironmentFailed(text="setup ended with status 2", line="make deps", log=log))
+    for event in (refused("one.example"), refused("two.example"), refused("two.example", allowed=True)):
+        await record.append("tidy0001-1", event)
+    await record.append("tidy0001-1", refused("one.example"))
+    found = (await admin.get(f"/repositories/{tidy}/environment")).json()
+    assert found["environment"]["setup"] | {"why": ""} == {"command": "echo ready", "origin": "file", "why": ""}
+    assert found["internet"]["agent"]["internet"] == "off"
+    assert [(run["ok"], run["line"], run["seconds"]) for run in found["runs"]] == [
+        (False, "make deps", None),
+        (True, None, 2.5),
+    ]
+    number = found["runs"][0]["number"]
+    assert (await admin.get(f"/tasks/tidy0001/outputs/{number}")).text == "line\n"
+    (blocked,) = found["blocked"]
+    assert (blocked["host"], blocked["count"], blocked["task"]) == ("one.example", 2, "tidy0001")
+    assert blocked["remedy"].endswith("env allow --repo /srv/tidy one.example")
+
+
+async def test_what_it_may_reach_and_know_is_decided_by_an_admin(
+    platform: Platform, admin: httpx.AsyncClient, tidy: str
+) -> None:
+    here = f"/repositories/{tidy}"
+    allowed = await admin.post(f"{here}/allow", json={"rules": ["one.example"]})
+    agent = allowed.json()["network"]["agent"]
+    assert (agent["internet"], agent["allow"]) == ("allow", ["one.example"])
+    denied = await admin.post(f"{here}/deny", json={"rules": ["one.example:443"], "phase": "setup"})
+    assert denied.json()["network"]["setup"]["deny"] == ["one.example:443"]
+    opened = await admin.put(f"{here}/internet", json={"internet": "on", "phase": "setup"})
+    assert opened.json()["network"]["setup"]["internet"] == "on"
+    wrong = await admin.post(f"{here}/allow", json={"rules": ["https://one.example/x"]})
+    assert wrong.status_code == 400
+    credential = {"host": "api.example", "header": "Authorization: Bearer {}", "value": "s3cr3t-value"}
+    attached = await admin.post(f"{here}/credentials", json=credential)
+    assert attached.json()["credentials"] == [{"host": "api.example", "header": "Authorization"}]
+    secret = await admin.put(f"{here}/secrets/TOKEN", json={"value": "another-s3cr3t"})
+    assert secret.json()["name"] == "TOKEN"
+    shown = await admin.get(f"{here}/environment")
+    assert [one["name"] for one in shown.json()["secrets"]] == ["TOKEN"]
+    assert "s3cr3t" not in shown.text + attached.text + secret.text
+    assert (await admin.delete(f"{here}/credentials", params={"host": "api.example"})).json()["credentials"] == []
+    assert (await admin.delete(f"{here}/secrets/TOKEN")).status_code == 204
+    assert (await admin.delete(f"{here}/secrets/TOKEN")).status_code in (400, 404)
+
+
+async def ended(client: httpx.AsyncClient, name: str) -> Any:
+    async with asyncio.timeout(60):
+        while (told := (await client.get(f"/environments/preparations/{name}")).json())["state"] == "running":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # as a client asks
+    return told
+
+
+async def test_an_environment_is_made_ready_while_nobody_waits(
+    platform: Platform, admin: httpx.AsyncClient, app: Any, tidy: str
+) -> None:
+    location = (await platform.record.repository(tidy)).location
+    began = await admin.post("/environments/prepare", json={"repository": location})
+    assert began.status_code == 202
+    again = await admin.post("/environments/prepare", json={"repository": location})
+    assert again.json()["id"] == began.json()["id"]
+    told = await ended(admin, began.json()["id"])
+    assert (told["state"], told["text"]) == ("done", "ready")
+    layers = (await admin.get(f"/repositories/{tidy}/environment")).json()["layers"]
+    assert {"setup", "tree"} <= {one["kind"] for one in layers}
+    assert all(one["bytes"] is not None for one in layers)
+    failing = await admin.post("/environments/prepare", json={"repository": location, "setup": "true\nfalse"})
+    told = await ended(admin, failing.json()["id"])
+    assert (told["state"], told["line"]) == ("failed", "false")
+    assert (await admin.get("/environments/preparations/zzz")).status_code == 404
+
+
+async def test_usage_adds_up_by_day_and_kind(platform: Platform, admin: httpx.AsyncClient, tidy: str) -> None:
+    record, begun = platform.record, now()
+    await record.append("tidy0001-1", Moved(state=State.RUNNING), begun)
+    usage = Usage(requests=1, input_tokens=100, output_tokens=7, cost=0.25)
+    said = ModelSaid(turn=1, response=Output(text="{}", size=2), usage=usage, time_to_first_token=None, seconds=1)
+    await record.append("tidy0001-1", said)
+    await record.append("tidy0001-1", Moved(state=State.FAILED), begun + timedelta(seconds=40))
+    (row,) = (await admin.get("/usage")).json()["rows"]
+    assert row == {
+        "day": begun.date().isoformat(),
+        "repository": tidy,
+        "engine": "native",
+        "model": "openai:m",
+        "tasks": 1,
+        "attempts": 1,
+        "ready": 0,
+        "drafts": 0,
+        "failed": 1,
+        "cancelled": 0,
+        "cost": 0.25,
+        "input_tokens": 100,
+        "output_tokens": 7,
+        "seconds": 40.0,
+    }
+    before = (begun - timedelta(days=1)).date().isoformat()
+    assert (await admin.get("/usage", params={"until": before})).json()["rows"] == []
+    assert (await admin.get("/usage", params={"since": "0001-01-01"})).status_code == 400
+
+
+async def test_an_admin_looks_after_models_forges_and_the_queue(
+    platform: Platform, admin: httpx.AsyncClient, tidy: str
+) -> None:
+    order = {"name": "ours", "model": "openai:m", "base_url": "http://127.0.0.1:9/v1", "key": "k", "untested": True}
+    kept = await admin.post("/models", json=order)
+    assert (kept.status_code, kept.json()["key"]) == (201, "kept")
+    assert (await admin.post("/models", json=order)).status_code == 400
+    listed = (await admin.get("/models")).json()
+    assert (listed["default"], [one["name"] for one in listed["items"]]) == ("ours", ["ours"])
+    checked = (await admin.post("/models/check", json={"model": "ours"})).json()
+    assert checked["ok"] is False
+    assert (await admin.delete("/models/ours")).status_code == 204
+    assert (await admin.delete("/models/ours")).status_code == 404
+    forge = {"url": "https://git.example", "kind": "gitea", "token": "s3cr3t"}
+    added = await admin.post("/forges", json=forge)
+    assert (added.json()["api"], added.json()["signs_in"]) == ("https://git.example/api/v1", "a file")
+    assert "s3cr3t" not in added.text
+    assert {"git.example", "github.com"} <= {one["host"] for one in (await admin.get("/forges")).json()}
+    assert (await admin.delete("/forges/git.example")).status_code == 204
+    queue = (await admin.get("/queue")).json()
+    assert (queue["queued"], [row["id"] for row in queue["items"]], queue["workers"]) == (1, ["tidy0001"], [])
+    limits = (await admin.get("/limits")).json()
+    assert limits["attempt"]["minutes"] == 60.0
