@@ -9,6 +9,7 @@ from cyclopts import App
 from rich.console import Console
 
 from pullwright.cli.main import make_app
+from pullwright.domain.incoming import Names
 from pullwright.settings import CommitSettings, DeliverySettings, ModelSettings, Settings, SignInSettings
 
 INTRODUCTION = """# The command line
@@ -31,7 +32,7 @@ def commands(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 def variables() -> str:
     """The environment variables, from the settings' own descriptions."""
-    groups = (Settings, ModelSettings, DeliverySettings, CommitSettings, SignInSettings)
+    groups = (Settings, ModelSettings, DeliverySettings, CommitSettings, SignInSettings, Names)
     fields = [field for group in groups for field in group.model_fields.values()]
     said = [field.description.split(": ", 1) for field in fields if field.description]
     rows = [f"| {names} | {what} |" for names, what in said]

@@ -14,6 +14,7 @@ from pullwright.domain.access import HANDLE, Role
 from pullwright.domain.commits import AUTHOR, BRANCH, CommitStyle, FollowUps, check_person, check_rule
 from pullwright.domain.errors import ConfigurationError
 from pullwright.domain.forge import ForgeEntry
+from pullwright.domain.incoming import Names
 
 _POSTGRES = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
@@ -248,6 +249,7 @@ class Settings(BaseModel):
     url: str | None = Field(
         None, description="`PULLWRIGHT_URL`: where others reach the server, https://HOST; None: as each request says."
     )
+    names: Names = Names()
     forges: tuple[ForgeEntry, ...] = Field(
         (), description="`PULLWRIGHT_FORGES`: forges as a JSON array, besides those of `pullwright forge add`."
     )
@@ -328,6 +330,7 @@ class Settings(BaseModel):
             "webhook": {name: env[key] for key, name in _WEBHOOK_VARIABLES.items() if env.get(key)} or None,
             "sign_in": {name: env[key] for key, name in _SIGN_IN_VARIABLES.items() if env.get(key)} or None,
             "url": env.get("PULLWRIGHT_URL") or None,
+            "names": {name: env[variable] for variable, name in _NAME_VARIABLES.items() if env.get(variable)},
             "forges": _forges(env.get("PULLWRIGHT_FORGES", "")),
             "mirrors": {name: env[variable] for variable, name in _MIRROR_VARIABLES.items() if env.get(variable)},
             "commits": {name: env[variable] for variable, name in _COMMIT_VARIABLES.items() if env.get(variable)},
@@ -351,6 +354,7 @@ _WEBHOOK_VARIABLES = {
     "PULLWRIGHT_WEBHOOK_SECRET": "secret",
     "PULLWRIGHT_WEBHOOK_FORMAT": "format",
 }
+_NAME_VARIABLES = {"PULLWRIGHT_MENTION": "name", "PULLWRIGHT_LABEL": "label"}
 _SIGN_IN_VARIABLES = {
     "PULLWRIGHT_OIDC_ISSUER": "issuer",
     "PULLWRIGHT_OIDC_CLIENT_ID": "client_id",
@@ -383,6 +387,7 @@ _VARIABLES = {
     **{f"delivery.{name}": variable for variable, name in _DELIVERY_VARIABLES.items()},
     "forges": "PULLWRIGHT_FORGES",
     "url": "PULLWRIGHT_URL",
+    **{f"names.{name}": variable for variable, name in _NAME_VARIABLES.items()},
     **{f"sign_in.{name}": variable for variable, name in _SIGN_IN_VARIABLES.items()},
     **{f"mirrors.{name}": variable for variable, name in _MIRROR_VARIABLES.items()},
     **{f"webhook.{name}": variable for variable, name in _WEBHOOK_VARIABLES.items()},

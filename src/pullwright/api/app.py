@@ -28,6 +28,7 @@ from pullwright.api import (
     streams,
     tasks,
     usage,
+    webhooks,
 )
 from pullwright.api.answers import Unchanged
 from pullwright.api.codes import Codes
@@ -57,6 +58,7 @@ _PARTS = (
     admin.router,
     house.router,
     sign_in.router,
+    webhooks.router,
     people.router,
 )
 

@@ -8,7 +8,7 @@
 - `limits.py`: `env limits`.
 - `internet.py`: `env internet|allow|deny|learn`.
 - `feedback.py`: `task deliver|sync`.
-- `forge.py`: `forge add|list|test|remove`.
+- `forge.py`: `forge add|list|test|remove|webhook`.
 - `credential.py`: `env credential add|list|remove`.
 - `secret.py`: `env secret set|list|remove`.
 - `env.py`: `env list|show|prepare|shell|log`.

@@ -1,4 +1,4 @@
-"""`forge add|list|test|remove`."""
+"""`forge add|list|test|remove|webhook`."""
 
 from __future__ import annotations
 
@@ -149,6 +149,56 @@ def remove(host: str, /, *, json: bool = False) -> int:
             answer_json({"removed": host})
         else:
             answer([Line(f"{host} is forgotten")])
+        return 0
+
+    return asyncio.run(perform())
+
+
+@app.command(sort_key=4)
+def webhook(host: str, /, *, new_secret: bool = False, secret_stdin: bool = False, json: bool = False) -> int:
+    """Show where a forge is to send its events, with the secret that it signs them with, and what it told last.
+
+    Args:
+        host: As `forge list` shows it.
+        new_secret: Make another secret; the forge has to be told it.
+        secret_stdin: Read the secret from standard input instead of making one.
+        json: Print a JSON object with the keys `url`, `events`, `secret` (null unless it is new) and `told`.
+    """
+
+    async def perform() -> int:
+        from pullwright.cli.house import opened_platform
+        from pullwright.cli.screen import answer, answer_json, answer_table
+        from pullwright.cli.story import Line
+        from pullwright.cli.words import shown
+        from pullwright.flow import incoming
+
+        async with opened_platform() as platform:
+            entry = await incoming.entry_at(platform, host)
+            secret = None
+            if new_secret or secret_stdin or await incoming.secret_of(platform.record, entry.host) is None:
+                given = sys.stdin.readline() if secret_stdin else None
+                secret = await incoming.set_secret(platform.record, entry.host, given)
+            told = [one for one in await incoming.latest(platform.record) if one.host == entry.host][:20]
+            url = incoming.address(platform.settings.url, entry.host)
+        if json:
+            latest = [one.model_dump(mode="json") for one in told]
+            answer_json({"url": url, "events": incoming.EVENTS[entry.kind], "secret": secret, "told": latest})
+            return 0
+        kept = "kept; --new-secret makes another"
+        answer(
+            [
+                Line(f"{entry.host} sends its events, as application/json, to", "good"),
+                Line(f"  {url}"),
+                Line(f"  secret  {secret or kept}"),
+                Line(f"  events  {incoming.EVENTS[entry.kind]}"),
+            ]
+        )
+        if told:
+            rows = [
+                (f"{one.received:%Y-%m-%d %H:%M}", one.fate.value, one.asked.how, shown(one.asked.by), shown(one.note))
+                for one in told
+            ]
+            answer_table(("TOLD", "FATE", "HOW", "BY", "WHAT BECAME OF IT"), rows)
         return 0
 
     return asyncio.run(perform())

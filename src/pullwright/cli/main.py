@@ -46,7 +46,7 @@ _COMMANDS = (
         "env",
         "The environments that tasks work in: list, show, prepare, shell, internet, allow, deny, learn, credential.",
     ),
-    ("forge:app", "forge", "The forges that pull requests go to: add, list, test, remove."),
+    ("forge:app", "forge", "The forges that pull requests go to: add, list, test, remove, webhook."),
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
     ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
     ("serve:serve", "serve", "Serve the console and the API, and do the work of all tasks."),

@@ -21,6 +21,7 @@
 - `forge.py`: which forges are known, and how each is reached.
 - `feedback.py`: what people and checks say about a pull request.
 - `landing.py`: in which order open changes are best merged.
+- `incoming.py`: what forges tell by themselves, and what it asks for.
 - `webhook.py`: what is still to be told to the person's webhook.
 - `contract.py`: tasks as other programs read them.
 - `course.py`: which events of an attempt's log count, and where it stands by them.

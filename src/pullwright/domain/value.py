@@ -1,5 +1,6 @@
 """The frozen base of every value, and identifiers."""
 
+import hashlib
 import secrets
 from datetime import UTC, datetime
 
@@ -23,6 +24,12 @@ def now() -> datetime:
 def new_task_id() -> str:
     """A fresh task identifier: eight characters, safe in a branch name, 40 bits of chance."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+def task_id_of(text: str) -> str:
+    """The identifier of a task that a text stands for: always the same one."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:5])
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))
 
 
 def attempt_id(task: str, ordinal: int) -> str:

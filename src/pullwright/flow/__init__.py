@@ -34,6 +34,7 @@
 - `takeup.py`: a person's pull request or branch as the base of a task.
 - `webhook.py`: calls the person's own webhook when a task has ended or waits.
 - `models.py`: how a person keeps a model, and forgets it.
+- `incoming.py`: what forges tell by themselves becomes tasks and follow-ups.
 - `forges.py`: how a person makes a forge known.
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.

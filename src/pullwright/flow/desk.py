@@ -76,6 +76,7 @@ class Order:
     onto: bool = False  # move the person's branch forward instead of making one
     allow: tuple[str, ...] = ()
     limits: AttemptLimits = field(default_factory=AttemptLimits)
+    task: str | None = None  # the id, where the same order may be handed in again
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         why = f"no tests were found ({check.why or 'no test command is known'})"
         hint = "" if order.engines else f". {MODEL_HINT}"
         raise NothingToCheck(f"{why}; name the command with --check, and with --setup what it needs{hint}")
-    task = await platform.record.submit(Task(id=new_task_id(), request=request, created=now()))
+    task = await platform.record.submit(Task(id=order.task or new_task_id(), request=request, created=now()))
     for notice in surveyed.notices:
         await platform.record.append(task.id, Noticed(text=notice, level="warning"))
     return task

@@ -5,13 +5,13 @@ what a check printed, and what a person names of others' words, is quoted as dat
 """
 
 import contextlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pullwright.domain.errors import ForgeError, UsageError
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.incoming import Names
 from pullwright.domain.task import Attempt, PullRequest, State, Task
 from pullwright.domain.transcript import Moved, PersonSaid, Recorded
 from pullwright.flow import changes
@@ -19,7 +19,6 @@ from pullwright.flow.platform import Platform
 
 AUTOMATIC = 3  # follow-ups in a row that failed checks alone may start without a person's word
 _WORDS = 4000  # characters of one remark
-_ADDRESSED = re.compile(r"(?:^|\W)[@/]pullwright\b", re.IGNORECASE)
 _DEAF = ("repair", "git")  # engines that read no messages
 
 
@@ -131,7 +130,7 @@ async def sync(platform: Platform, task_id: str, *, also: Sequence[str] = (), au
     remarks = [one for one in await forge.remarks(known.number) if _source(known, one.id) not in before]
     checks = [one for one in await forge.checks(known.number, known.head) if one.state == "failed"]
     checks = [one for one in checks if _check_source(known, one) not in before]
-    trusted = [one for one in remarks if one.trusted and _says_something(one, automatic)]
+    trusted = [one for one in remarks if one.trusted and _says_something(one, automatic, platform.settings.names)]
     others = [one for one in remarks if not one.trusted and one.author in also]
     left = tuple(dict.fromkeys(one.author for one in remarks if not one.trusted and one.author not in also))
     if automatic and not trusted and _alone(events) >= AUTOMATIC:
@@ -206,11 +205,11 @@ def _unheard(events: Sequence[Recorded]) -> bool:
     return waiting
 
 
-def _says_something(remark: Remark, automatic: bool) -> bool:
+def _says_something(remark: Remark, automatic: bool, names: Names) -> bool:
     """Whether it asks for anything; of its own accord the platform takes up only what is meant for it."""
     if not remark.text.strip():
         return remark.verdict == "changes-requested"
-    return not automatic or remark.kind in ("line", "review") or bool(_ADDRESSED.search(remark.text))
+    return not automatic or remark.kind in ("line", "review") or names.addressed(remark.text)
 
 
 def _told(

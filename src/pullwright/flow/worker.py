@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pullwright.flow.followup import look_around
+from pullwright.flow.incoming import take_up_due
 from pullwright.flow.platform import Platform
 from pullwright.flow.shift import Shift
 from pullwright.flow.webhook import tell_due
@@ -76,7 +77,7 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     DBOS.launch()
     running: dict[str, asyncio.Task[None]] = {}
     attempts: dict[str, int] = {}
-    lookout, telling = asyncio.create_task(_look_out(platform)), asyncio.create_task(_tell(platform))
+    beside = [asyncio.create_task(job(platform)) for job in (_look_out, _tell, _listen)]
     try:
         while not await until():
             for task in await platform.record.under_way():
@@ -90,13 +91,13 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
             await _look_after(shift, running)
             await asyncio.sleep(LOOK_SECONDS)
     finally:
-        for job in (lookout, telling, *running.values()):
+        for job in (*beside, *running.values()):
             job.cancel()
         await shift.end()
         DBOS.destroy(destroy_registry=True)
         # dbos made its own thread pool the loop's, and has just shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-        await asyncio.gather(lookout, telling, *running.values(), return_exceptions=True)
+        await asyncio.gather(*beside, *running.values(), return_exceptions=True)
         # What has just ended is told now; what does not come through, by the next worker.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
@@ -107,6 +108,13 @@ async def _tell(platform: Platform) -> None:
     """While there is a worker, make the webhook's calls as they fall due."""
     while platform.settings.webhook is not None:
         await tell_due(platform)
+        await asyncio.sleep(TELL_SECONDS)
+
+
+async def _listen(platform: Platform) -> None:
+    """While there is a worker, take up what forges tell."""
+    while True:
+        await take_up_due(platform)
         await asyncio.sleep(TELL_SECONDS)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.incoming import Topic
 from pullwright.domain.task import PullRequest
 
 
@@ -44,6 +45,10 @@ class Standing:
     own_repository: bool = True  # whether its branch is in the repository itself, not in a fork
     head_ref: str = ""  # what to fetch for its head, also from a fork
     created: datetime | None = None
+
+
+Sign = Literal["eyes", "rocket", "confused"]
+"""A reaction, by the name that GitHub, GitLab and Gitea have in common."""
 
 
 class Forge(Protocol):
@@ -103,6 +108,18 @@ class Forge(Protocol):
 
     async def close(self, number: int) -> None:
         """Close it without merging; the branch stays."""
+        ...
+
+    async def may_write(self, login: str) -> bool:
+        """Whether somebody of that name may write to the repository, as the forge says."""
+        ...
+
+    async def react(self, topic: Topic, sign: Sign) -> None:
+        """Put our sign on what somebody said, once; where a forge has no such thing, nothing."""
+        ...
+
+    async def reply(self, topic: Topic, marker: str, text: str) -> None:
+        """Put our one comment with that marker below an issue or a pull request, in place of its earlier text."""
         ...
 
     async def test(self) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pullwright.domain.errors import ForgeRefused
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.incoming import Topic
 from pullwright.domain.task import PullRequest
-from pullwright.forge.base import MOST_LISTED, OURS, Proposal, Standing, brief
+from pullwright.forge.base import MOST_LISTED, OURS, Proposal, Sign, Standing, brief
 from pullwright.forge.remote import OnRemote
 from pullwright.forge.rest import Rest
 
@@ -122,6 +124,23 @@ class GitHubForge(OnRemote):
         rest, path = await self._rest()
         await rest.call("PATCH", f"{path}/pulls/{number}", json={"state": "closed"})
 
+    async def may_write(self, login: str) -> bool:
+        """By their permission on the repository."""
+        rest, path = await self._rest()
+        return await _Trust(rest, path).writes(login)
+
+    async def react(self, topic: Topic, sign: Sign) -> None:
+        """GitHub keeps one of a kind for each person."""
+        rest, path = await self._rest()
+        kind, _, number = (topic.remark or "").partition(":")
+        places = {"comment": f"issues/comments/{number}", "line": f"pulls/comments/{number}"}
+        place = places.get(kind, f"issues/{topic.number}")
+        await rest.call("POST", f"{path}/{place}/reactions", json={"content": sign}, missing_ok=True)
+
+    async def reply(self, topic: Topic, marker: str, text: str) -> None:
+        """Issues and pull requests take comments in the same place."""
+        await self.comment(topic.number, marker, text)
+
     async def test(self) -> str:
         """Whether the token may write here."""
         rest, path = await self._rest()
@@ -190,11 +209,16 @@ class _Trust:
 
     async def of(self, item: Json) -> bool:
         """The association alone also speaks for members who may only read, so the permission is asked for, too."""
-        author = _login(item)
         if item.get("author_association") not in _MAY_BE_TRUSTED:
             return False
+        return await self.writes(_login(item))
+
+    async def writes(self, author: str) -> bool:
+        """Whether somebody has permission to write."""
         if author not in self.known:
-            answer = await self.rest.call("GET", f"{self.path}/collaborators/{author}/permission", missing_ok=True)
+            answer = await self.rest.call(
+                "GET", f"{self.path}/collaborators/{quote(author, safe='')}/permission", missing_ok=True
+            )
             self.known[author] = bool(answer) and answer["permission"] in ("admin", "write")
         return self.known[author]
 

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from pullwright.domain.errors import ForgeRefused
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.incoming import Topic
 from pullwright.domain.task import PullRequest
-from pullwright.forge.base import MOST_LISTED, OURS, Proposal, Standing, brief
+from pullwright.forge.base import MOST_LISTED, OURS, Proposal, Sign, Standing, brief
 from pullwright.forge.remote import OnRemote
 from pullwright.forge.rest import Rest
 
@@ -72,9 +73,16 @@ class GitLabForge(OnRemote):
 
     async def comment(self, number: int, marker: str, text: str) -> None:
         """Our one note with that marker, in place of its earlier text."""
+        await self._note(f"merge_requests/{number}/notes", marker, text)
+
+    async def reply(self, topic: Topic, marker: str, text: str) -> None:
+        """Below the issue or the merge request."""
+        await self._note(f"{_kind(topic)}/{topic.number}/notes", marker, text)
+
+    async def _note(self, place: str, marker: str, text: str) -> None:
         rest, path = await self._rest()
         me = (await rest.call("GET", "/user"))["id"]
-        notes = f"{path}/merge_requests/{number}/notes"
+        notes = f"{path}/{place}"
         for note in await rest.pages(notes):
             if note["body"].startswith(marker) and note["author"]["id"] == me:
                 if note["body"] != text:
@@ -100,6 +108,19 @@ class GitLabForge(OnRemote):
         """Close it without merging."""
         rest, path = await self._rest()
         await rest.call("PUT", f"{path}/merge_requests/{number}", json={"state_event": "close"})
+
+    async def may_write(self, login: str) -> bool:
+        """By their access level; GitLab looks for members by parts of their names."""
+        rest, path = await self._rest()
+        found = await rest.pages(f"{path}/members/all", {"query": login})
+        return any(one["username"].lower() == login.lower() and one["access_level"] >= DEVELOPER for one in found)
+
+    async def react(self, topic: Topic, sign: Sign) -> None:
+        """An award emoji; where ours is there already GitLab answers that there is no place for it."""
+        rest, path = await self._rest()
+        note = (topic.remark or "").partition(":")[2]
+        place = f"{path}/{_kind(topic)}/{topic.number}{f'/notes/{note}' if note else ''}"
+        await rest.call("POST", f"{place}/award_emoji", json={"name": sign}, missing_ok=True)
 
     async def test(self) -> str:
         """Whether the token may write here."""
@@ -159,6 +180,10 @@ class _Trust:
             member = await self.rest.call("GET", f"{self.path}/members/all/{author}", missing_ok=True)
             self.known[author] = bool(member) and member["access_level"] >= DEVELOPER
         return self.known[author]
+
+
+def _kind(topic: Topic) -> str:
+    return "issues" if topic.issue else "merge_requests"
 
 
 def _title(proposal: Proposal) -> str:

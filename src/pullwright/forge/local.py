@@ -9,8 +9,9 @@ from typing import Protocol
 
 from pullwright.domain.errors import BranchTaken, ForgeError, ForgeRefused, RepositoryError
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.incoming import Topic
 from pullwright.domain.task import PullRequest, RepositoryRef
-from pullwright.forge.base import MOST_LISTED, Proposal, Standing
+from pullwright.forge.base import MOST_LISTED, Proposal, Sign, Standing
 from pullwright.repos import git
 from pullwright.repos.mirror import Repositories, Store
 
@@ -150,6 +151,16 @@ class LocalForge:
     async def close(self, number: int) -> None:
         """Close it; the branch stays."""
         await self.record.close_local_pull_request(self.repository.key, number)
+
+    async def may_write(self, login: str) -> bool:  # noqa: ARG002
+        """Nobody here can be asked who may."""
+        return False
+
+    async def react(self, topic: Topic, sign: Sign) -> None:
+        """There is nothing to put a sign on."""
+
+    async def reply(self, topic: Topic, marker: str, text: str) -> None:
+        """There is no place for it."""
 
     async def test(self) -> str:
         """Whether the repository is there."""

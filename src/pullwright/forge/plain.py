@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from pullwright.domain.errors import ForgeRefused
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.incoming import Topic
 from pullwright.domain.task import PullRequest
-from pullwright.forge.base import Proposal, Standing
+from pullwright.forge.base import Proposal, Sign, Standing
 from pullwright.forge.remote import OnRemote
 
 
@@ -56,6 +57,16 @@ class PlainForge(OnRemote):
     async def close(self, number: int) -> None:
         """There is nothing to close."""
         raise self._none(number)
+
+    async def may_write(self, login: str) -> bool:  # noqa: ARG002
+        """Nobody here can be asked who may."""
+        return False
+
+    async def react(self, topic: Topic, sign: Sign) -> None:
+        """There is nothing to put a sign on."""
+
+    async def reply(self, topic: Topic, marker: str, text: str) -> None:
+        """There is no place for it."""
 
     async def test(self) -> str:
         """Whether the remote answers."""

@@ -6,6 +6,7 @@
 - `board.py`: tasks at a glance: rows, counts, repositories.
 - `environments.py`: what happened to a repository's environment.
 - `figures.py`: what past attempts took: samples, sums by day.
+- `incoming.py`: what forges told, until it is settled.
 - `people.py`: users, teams, sessions, and what they see.
 - `visible.py`: the record as one caller may see it.
 - `schema.py`: the tables and how values become columns.

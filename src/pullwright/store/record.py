@@ -27,6 +27,7 @@ from pullwright.store.censor import Censor
 from pullwright.store.database import Database, answering
 from pullwright.store.environments import Preparation, Refusal
 from pullwright.store.figures import Sample, UsageFilter, UsageRow
+from pullwright.store.incoming import Incoming
 from pullwright.store.log import Log
 from pullwright.store.people import People
 from pullwright.store.queries import PreparedEnvironment, Underway
@@ -50,6 +51,7 @@ class Record:
         self._vault = Vault(settings.home / "secrets.key")
         self._censor = Censor(self._vault)
         self.people = People(database)
+        self.incoming = Incoming(database)
 
     @classmethod
     async def open(cls, settings: Settings) -> "Record":

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0013"
+HEAD = "0014"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -308,4 +308,22 @@ WEBHOOK_CALLS = Table(
     Column("due", Moment, nullable=False),
     Column("tries", Integer, nullable=False),
     Index("webhook_calls_by_due", "due"),
+)
+
+INCOMING = Table(
+    "incoming",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("delivery", String(200), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("event", String(100), nullable=False),
+    Column("asked", Json, nullable=False),
+    Column("received", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("fate", String(16), nullable=False),
+    Column("note", Json, nullable=False),
+    Column("task", String(64)),
+    Index("incoming_by_due", "fate", "due"),
+    UniqueConstraint("host", "delivery", name="incoming_by_delivery"),
 )

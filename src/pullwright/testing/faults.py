@@ -16,12 +16,13 @@ from pathlib import Path
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import DiskFull
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.incoming import Topic
 from pullwright.domain.limits import LimitHit
 from pullwright.domain.secret import Redactor
 from pullwright.domain.task import PullRequest, RepositoryRef
 from pullwright.domain.transcript import Event
 from pullwright.flow.platform import Platform
-from pullwright.forge.base import Forge, Proposal, Standing
+from pullwright.forge.base import Forge, Proposal, Sign, Standing
 from pullwright.sandbox.base import ExecRequest, ExecResult, Finding, Process, Sandbox, Sandboxes, SandboxSpec, Trace
 from pullwright.store.record import Record
 
@@ -260,6 +261,21 @@ class FaultyForge:
         self.faults.passing("before comment")
         await self.inner.comment(number, marker, text)
         self.faults.passing("after comment")
+
+    async def may_write(self, login: str) -> bool:
+        """As it is."""
+        return await self.inner.may_write(login)
+
+    async def react(self, topic: Topic, sign: Sign) -> None:
+        """A point after."""
+        await self.inner.react(topic, sign)
+        self.faults.passing("after react")
+
+    async def reply(self, topic: Topic, marker: str, text: str) -> None:
+        """A point before and after."""
+        self.faults.passing("before reply")
+        await self.inner.reply(topic, marker, text)
+        self.faults.passing("after reply")
 
     async def remarks(self, number: int) -> list[Remark]:
         """As they are."""

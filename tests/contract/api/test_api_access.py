@@ -20,6 +20,7 @@ from pullwright.flow.tokens import issue
 OPEN = {
     ("GET", f"{PREFIX}/health"),
     ("POST", f"{PREFIX}/session"),
+    ("POST", f"{PREFIX}/webhooks/{{host}}"),
     *(("GET", f"{PREFIX}/session/{path}") for path in ("ways", "oidc", "oidc/callback")),
 }
 

@@ -47,6 +47,8 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "POST /teams": ADMIN,
     "PUT /teams/{team}": ADMIN,
     "DELETE /teams/{team}": ADMIN,
+    "POST /webhooks/{host}": ANYBODY,  # proven by a signature
+    "GET /webhooks": ADMIN,
     "GET /environments": VIEWER,
     "POST /environments/prepare": MEMBER,
     "POST /environments/learn": ADMIN,

@@ -4,4 +4,5 @@
 - `github.py`: the part of GitHub's REST and GraphQL interfaces that is used, at /api/v3 as Enterprise has it.
 - `gitlab.py`: the part of GitLab's interface that is used.
 - `gitea.py`: the part of Gitea's and Forgejo's interface that is used.
+- `hooks.py`: what they send to webhooks, signed.
 """

@@ -34,6 +34,9 @@ class Gitea(FarSide):
             ("GET", f"{repo}/issues/{{number}}/comments", self._comments),
             ("POST", f"{repo}/issues/{{number}}/comments", self._comment),
             ("PATCH", f"{repo}/issues/comments/{{number}}", self._edit),
+            ("POST", f"{repo}/issues/{{number}}/reactions", self._react),
+            ("POST", f"{repo}/issues/comments/{{number}}/reactions", self._react),
+            ("POST", f"{repo}/pulls/comments/{{number}}/reactions", self._react),
             ("GET", f"{repo}/commits/{{commit}}/status", self._status),
             ("GET", f"{repo}/collaborators/{{login}}/permission", self._permission),
         ):
@@ -98,7 +101,7 @@ class Gitea(FarSide):
         raise Refused(404, {"message": "The target couldn't be found."})
 
     async def _comments(self, call: Call, repo: str, number: str) -> object:  # noqa: ARG002
-        return [self._comment_json(said) for said in self.pull(repo, int(number)).comments]
+        return [self._comment_json(said) for said in self.topic(repo, int(number)).comments]
 
     async def _comment(self, call: Call, repo: str, number: str) -> Json:
         if call.person is None:
@@ -107,14 +110,16 @@ class Gitea(FarSide):
 
     async def _edit(self, call: Call, repo: str, number: str) -> Json:
         person = self.may_write(call)
-        for pull in self.pulls.get(repo, []):
-            for said in pull.comments:
-                if said.number == int(number):
-                    if said.author != person.login and person.right != "admin":
-                        raise Refused(403, {"message": "user should have permission to edit the comment"})
-                    said.text = call.body["body"]
-                    return self._comment_json(said)
+        for said in self.comments(repo):
+            if said.number == int(number):
+                if said.author != person.login and person.right != "admin":
+                    raise Refused(403, {"message": "user should have permission to edit the comment"})
+                said.text = call.body["body"]
+                return self._comment_json(said)
         raise Refused(404, {"message": "The target couldn't be found."})
+
+    async def _react(self, call: Call, repo: str, number: str) -> Json:  # noqa: ARG002
+        return self.reacted(call, call.body["content"])
 
     async def _status(self, call: Call, repo: str, commit: str) -> Json:  # noqa: ARG002
         found = [_status_json(one) for one in self.checks.get(repo, []) if one.commit == commit]

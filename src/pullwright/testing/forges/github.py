@@ -41,6 +41,9 @@ class GitHub(FarSide):
             ("GET", f"{repo}/issues/{{number}}/comments", self._comments),
             ("POST", f"{repo}/issues/{{number}}/comments", self._comment),
             ("PATCH", f"{repo}/issues/comments/{{number}}", self._edit),
+            ("POST", f"{repo}/issues/{{number}}/reactions", self._react),
+            ("POST", f"{repo}/issues/comments/{{number}}/reactions", self._react),
+            ("POST", f"{repo}/pulls/comments/{{number}}/reactions", self._react),
             ("GET", f"{repo}/commits/{{commit}}/check-runs", self._check_runs),
             ("GET", f"{repo}/commits/{{commit}}/status", self._statuses),
             ("GET", f"{repo}/collaborators/{{login}}/permission", self._permission),
@@ -116,7 +119,7 @@ class GitHub(FarSide):
         return self.paged(call, [self._line_json(repo, int(number), review, line) for review, line in lines])
 
     async def _comments(self, call: Call, repo: str, number: str) -> object:
-        return self.paged(call, [self._comment_json(repo, said) for said in self.pull(repo, int(number)).comments])
+        return self.paged(call, [self._comment_json(repo, said) for said in self.topic(repo, int(number)).comments])
 
     async def _comment(self, call: Call, repo: str, number: str) -> Json:
         if call.person is None:
@@ -125,14 +128,16 @@ class GitHub(FarSide):
 
     async def _edit(self, call: Call, repo: str, number: str) -> Json:
         person = self.may_write(call)
-        for pull in self.pulls.get(repo, []):
-            for said in pull.comments:
-                if said.number == int(number):
-                    if said.author != person.login and person.right != "admin":
-                        raise Refused(403, {"message": "Must have admin rights to Repository."})
-                    said.text = call.body["body"]
-                    return self._comment_json(repo, said)
+        for said in self.comments(repo):
+            if said.number == int(number):
+                if said.author != person.login and person.right != "admin":
+                    raise Refused(403, {"message": "Must have admin rights to Repository."})
+                said.text = call.body["body"]
+                return self._comment_json(repo, said)
         raise Refused(404, {"message": "Not Found"})
+
+    async def _react(self, call: Call, repo: str, number: str) -> Json:  # noqa: ARG002
+        return self.reacted(call, call.body["content"])
 
     async def _check_runs(self, call: Call, repo: str, commit: str) -> Json:  # noqa: ARG002
         found = [_run_json(check) for check in self.checks.get(repo, []) if check.commit == commit]

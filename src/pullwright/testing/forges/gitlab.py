@@ -31,6 +31,14 @@ class GitLab(FarSide):
             ("PUT", f"{merge_request}/notes/{{note}}", self._edit),
             ("GET", f"{project}/repository/commits/{{commit}}/statuses", self._statuses),
             ("GET", f"{project}/members/all/{{member}}", self._member),
+            ("GET", f"{project}/members/all", self._members),
+            ("GET", f"{project}/issues/{{number}}/notes", self._issue_notes),
+            ("POST", f"{project}/issues/{{number}}/notes", self._note),
+            ("PUT", f"{project}/issues/{{number}}/notes/{{note}}", self._edit),
+            ("POST", f"{project}/issues/{{number}}/award_emoji", self._award),
+            ("POST", f"{project}/issues/{{number}}/notes/{{note}}/award_emoji", self._award),
+            ("POST", f"{merge_request}/award_emoji", self._award),
+            ("POST", f"{merge_request}/notes/{{note}}/award_emoji", self._award),
         ):
             self.route(method, pattern, handler)
 
@@ -97,6 +105,23 @@ class GitLab(FarSide):
         ordered = sorted(said, key=lambda one: one.at, reverse=call.query.get("sort", "desc") == "desc")
         return self.paged(call, [self._note_json(one) for one in ordered])
 
+    async def _issue_notes(self, call: Call, project: str, number: str) -> object:
+        return self.paged(call, [self._note_json(one) for one in self.topic(project, int(number)).comments])
+
+    async def _award(self, call: Call, project: str, number: str, note: str = "") -> Json:  # noqa: ARG002
+        known = (call.path.rpartition("/")[0], call.body["name"])
+        if call.person is not None and (*known, call.person.login) in self.reactions:
+            raise Refused(404, {"message": "404 Award Emoji Name has already been taken Not Found"})
+        return self.reacted(call, call.body["name"])
+
+    async def _members(self, call: Call, project: str) -> object:  # noqa: ARG002
+        found = [
+            {**self._person_json(person.login), "access_level": _LEVELS[person.right]}
+            for person in self.people
+            if person.right != "none" and call.query.get("query", "") in person.login
+        ]
+        return self.paged(call, found)
+
     async def _note(self, call: Call, project: str, number: str) -> Json:
         if call.person is None:
             raise Refused(401, {"message": "401 Unauthorized"})
@@ -104,7 +129,7 @@ class GitLab(FarSide):
 
     async def _edit(self, call: Call, project: str, number: str, note: str) -> Json:
         person = self.may_write(call)
-        for said in self.pull(project, int(number)).comments:
+        for said in self.topic(project, int(number)).comments:
             if said.number == int(note):
                 if said.author != person.login and person.right != "admin":
                     raise Refused(403, {"message": "403 Forbidden"})

@@ -72,6 +72,17 @@ class Pull:
 
 
 @dataclass
+class Issue:
+    """An issue."""
+
+    number: int
+    author: str
+    title: str
+    body: str
+    comments: list[Said] = field(default_factory=list)
+
+
+@dataclass
 class Check:
     """What somebody reported about a commit."""
 
@@ -116,6 +127,8 @@ class FarSide:
     port: int = 0
     people: list[Person] = field(default_factory=lambda: [Person("owner", "t-owner", "admin")])
     pulls: dict[str, list[Pull]] = field(default_factory=dict)  # by repository
+    issues: dict[str, list[Issue]] = field(default_factory=dict)
+    reactions: list[tuple[str, str, str]] = field(default_factory=list)  # path of what they are on, sign, whose
     checks: dict[str, list[Check]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)  # METHOD PATH of each request to the interface
     watch: Callable[[Request, Reply | None], None] = lambda _request, _reply: None  # sees each of them
@@ -174,8 +187,14 @@ class FarSide:
     def say(self, repository: str, number: int, author: str, text: str) -> Said:
         """A comment."""
         said = Said(self.next(), author, text, self.now())
-        self.pull(repository, number).comments.append(said)
+        self.topic(repository, number).comments.append(said)
         return said
+
+    def report_issue(self, repository: str, author: str, title: str, body: str) -> Issue:
+        """An issue is opened."""
+        issue = Issue(self.next(), author, title, body)
+        self.issues.setdefault(repository, []).append(issue)
+        return issue
 
     def review(
         self, repository: str, number: int, author: str, verdict: Verdict, text: str, *lines: tuple[str, int, str]
@@ -209,7 +228,28 @@ class FarSide:
                 return pull
         raise Refused(404, {"message": "Not Found"})
 
+    def topic(self, repository: str, number: int) -> Pull | Issue:
+        """An issue or a pull request by its number."""
+        for issue in self.issues.get(repository, []):
+            if issue.number == number:
+                return issue
+        return self.pull(repository, number)
+
     # What the forges' handlers need.
+
+    def comments(self, repository: str) -> list[Said]:
+        """Every comment on issues and pull requests."""
+        topics: list[Pull | Issue] = [*self.pulls.get(repository, []), *self.issues.get(repository, [])]
+        return [said for topic in topics for said in topic.comments]
+
+    def reacted(self, call: Call, sign: str) -> Json:
+        """Somebody puts a sign on something, once."""
+        if call.person is None:
+            raise Refused(401, {"message": "Bad credentials"})
+        one = (call.path.rpartition("/")[0], sign, call.person.login)
+        if one not in self.reactions:
+            self.reactions.append(one)
+        return {"id": self.reactions.index(one) + 1, "content": sign, "user": {"login": call.person.login}}
 
     def next(self) -> int:
         """A number that nothing has yet."""

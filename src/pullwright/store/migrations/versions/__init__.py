@@ -13,4 +13,5 @@
 - `0011_sign_in.py`: sign-ins that were begun at an issuer.
 - `0012_limits.py`: the limits that an attempt's machines ran into.
 - `0013_told.py`: what tells about environments is found without reading all events.
+- `0014_incoming.py`: what forges tell by themselves.
 """
