@@ -60,7 +60,7 @@ async def offered(mode: Mode) -> list[Tool]:
     )
     nothing = cast("Any", None)
     attempt = Attempt(id="x-1", task="x", ordinal=1, engine="native", model=None)
-    work = Work(request, attempt, Environment(), sandbox=nothing, log=nothing, deadline=0.0)
+    work = Work(request, attempt, Environment(), sandbox=nothing, log=nothing, left=lambda: 0.0)
     toolbox = Toolbox.standard((Navigation(nothing, nothing).tool(),))
     return list((await toolbox.offered(Context(work, 1, sees=True))).values())
 

@@ -1,22 +1,25 @@
 """A person steers attempts: pauses, answers, takes back, forks; on real sandboxes, a scripted model over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from tests.flow.test_flow_tasks import FINISH, FIX, PYTHON, a_platform, a_repository, an_order, finished, patched
 
+from pullwright.domain.course import STANDS_STILL, Course
 from pullwright.domain.errors import UsageError
 from pullwright.domain.task import State, Task
-from pullwright.domain.transcript import Recorded
+from pullwright.domain.transcript import Recorded, ResumeRequested
+from pullwright.domain.value import now
 from pullwright.flow import desk, steering
 from pullwright.flow.platform import Platform
 from pullwright.flow.worker import idle, work
 from pullwright.testing.model_server import ModelServer
 from pullwright.testing.scenario import Scenario
 
+COUNT = "run/*/*/upper/workspace/count.txt"
 LOOK = '[[step]]\n[[step.call]]\ntool = "exec_command"\narguments = {{ cmd = "{}" }}\n'
 
 
@@ -34,18 +37,31 @@ async def seen(platform: Platform, task: Task, wanted: Callable[[Recorded], bool
                 return
 
 
-async def test_a_paused_task_holds_nothing_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    async with at_work(tmp_path, patched(FIX) + LOOK.format("sleep 0.3") + FINISH) as (platform, task, server):
-        await paused_when_begun(platform, task)
-        held = await platform.record.task(task.id)
-        assert (held.state, held.waiting_for) == (State.WAITING, "a person to resume it")
-        assert held.attempts[0].state is State.WAITING
-        asked = len(server.served)
-        assert asked < 3
-        await steering.resume(platform, task.id)
-        task = await finished(platform, task)
+async def test_a_paused_task_stands_still_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    script = "for i in $(seq 40); do sleep 0.05; echo $i; done >count.txt; cat count.txt"
+    async with at_work(tmp_path, patched(FIX) + LOOK.format(script) + FINISH) as (platform, task, server):
+
+        async def counting() -> None:
+            while not [*tmp_path.rglob(COUNT)]:  # noqa: ASYNC110 - of a file inside
+                await asyncio.sleep(0.01)
+
+        async with paused_when_begun(platform, task, 2, counting):
+            held = await platform.record.task(task.id)
+            assert (held.state, held.waiting_for) == (State.WAITING, STANDS_STILL)
+            assert not await idle(platform), "who keeps the machine stays"
+            (count,) = tmp_path.rglob(COUNT)
+            before = count.read_text()
+            await asyncio.sleep(0.5)
+            assert count.read_text() == before
+            asked = len(server.served)
+            worked = await worked_by(platform, held)
+            await steering.resume(platform, task.id)
+        task = await platform.record.task(task.id)
         assert task.state is State.DONE, task.reason
-        assert len(server.served) == 3  # nothing was asked twice
+        assert (asked, len(server.served)) == (2, 3)  # nothing was asked twice
+        assert worked == await worked_by(platform, task, before=ResumeRequested)
+        (told,) = [text for text in await results(platform, task) if "39\n40" in text]
+        assert "interrupted" not in told
         with pytest.raises(UsageError, match="nothing to pause"):
             await steering.pause(platform, task.id)
         with pytest.raises(UsageError, match="not paused"):
@@ -54,19 +70,68 @@ async def test_a_paused_task_holds_nothing_and_goes_on_where_it_was(tmp_path: Pa
             await steering.undo_compaction(platform, task.id)
 
 
+async def worked_by(platform: Platform, task: Task, before: type | None = None) -> float:
+    """Seconds that the attempt has worked, up to the first event of a kind or to now."""
+    course = Course()
+    for recorded in await platform.record.events(task.attempts[0].id):
+        if before and isinstance(recorded.event, before):
+            return course.worked(recorded.at)
+        course.take(recorded)
+    return course.worked(now())
+
+
 async def test_a_paused_task_is_cancelled(tmp_path: Path) -> None:
-    async with at_work(tmp_path, patched(FIX) + LOOK.format("sleep 0.3") + FINISH) as (platform, task, _):
-        await paused_when_begun(platform, task)
-        await desk.cancel(platform, task.id)
-        task = await finished(platform, task)
+    async with at_work(tmp_path, LOOK.format("sleep 42.424") + FINISH) as (platform, task, _):
+        async with paused_when_begun(platform, task):
+            assert running("sleep 42.424")
+            await desk.cancel(platform, task.id)
+        task = await platform.record.task(task.id)
         assert (task.state, task.attempts[0].state) == (State.CANCELLED, State.CANCELLED)
+        assert running("sleep 42.424") == []
 
 
-async def paused_when_begun(platform: Platform, task: Task) -> None:
+@pytest.mark.long
+async def test_a_turn_that_is_paused_is_taken_again_by_the_next_worker(tmp_path: Path) -> None:
+    async with at_work(tmp_path, patched(FIX) + LOOK.format("sleep 0.6") + FINISH) as (platform, task, _):
+        working = asyncio.ensure_future(work(platform, until=lambda: stands_still(platform, task)))
+        await seen(platform, task, lambda recorded: begun(recorded, 2))
+        await steering.pause(platform, task.id)
+        await asyncio.wait_for(working, 60)
+        await asyncio.wait_for(work(platform, until=lambda: idle(platform)), 60)  # it keeps nothing, and ends
+        held = await platform.record.task(task.id)
+        assert (held.state, held.waiting_for) == (State.WAITING, "a person to resume it")
+        await steering.resume(platform, task.id)
+        task = await finished(platform, task)
+        assert task.state is State.DONE, task.reason
+
+
+async def stands_still(platform: Platform, task: Task) -> bool:
+    return (await platform.record.task(task.id)).waiting_for == STANDS_STILL
+
+
+def begun(recorded: Recorded, turn: int) -> bool:
+    return recorded.event.kind == "tool-called" and recorded.event.turn == turn
+
+
+@asynccontextmanager
+async def paused_when_begun(
+    platform: Platform, task: Task, turn: int = 1, first: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[None]:
+    """While a worker keeps the task's machine frozen; then until it has nothing to do."""
     working = asyncio.ensure_future(work(platform, until=lambda: idle(platform)))
-    await seen(platform, task, lambda recorded: recorded.event.kind == "tool-called")
-    await steering.pause(platform, task.id)
-    await asyncio.wait_for(working, 60)  # it ends by itself: there is nothing to do but wait for a person
+    try:
+        await seen(platform, task, lambda recorded: begun(recorded, turn))
+        async with asyncio.timeout(60):
+            if first:
+                await first()
+            await steering.pause(platform, task.id)
+            while not await stands_still(platform, task):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        yield
+        await asyncio.wait_for(working, 60)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 ASKS = """
@@ -106,17 +171,17 @@ async def test_a_paused_attempt_is_taken_back_conversation_and_files_together(tm
         + FINISH
     )
     async with at_work(tmp_path, script) as (platform, task, server):
-        working = asyncio.ensure_future(work(platform, until=lambda: idle(platform)))
-        await seen(platform, task, lambda recorded: recorded.event.kind == "checkpointed" and recorded.event.turn == 2)
-        with pytest.raises(UsageError, match="pause it"):
-            await steering.rewind(platform, task.id, 1)
-        await steering.pause(platform, task.id)
-        await asyncio.wait_for(working, 60)
-        with pytest.raises(UsageError, match="no turn 77"):
-            await steering.rewind(platform, task.id, 77)
-        before = len(server.bodies)
-        await steering.rewind(platform, task.id, 1, text="Leave two.txt out.")
-        task = await finished(platform, task)
+
+        async def refused() -> None:
+            with pytest.raises(UsageError, match="pause it"):
+                await steering.rewind(platform, task.id, 1)
+
+        async with paused_when_begun(platform, task, 3, refused):
+            with pytest.raises(UsageError, match="no turn 77"):
+                await steering.rewind(platform, task.id, 77)
+            before = len(server.bodies)
+            await steering.rewind(platform, task.id, 1, text="Leave two.txt out.")
+        task = await platform.record.task(task.id)
         assert task.state is State.DONE, task.reason
         asked = str(server.bodies[before]["input"])
         assert "one.txt" in asked

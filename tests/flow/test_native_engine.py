@@ -123,13 +123,15 @@ class House:
         return sandbox
 
     async def work(self, sandbox: Sandbox, seconds: float = 60.0) -> Work:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         return Work(
             request=self.task.request,
             attempt=await self.record.attempt(self.attempt.id),
             environment=Environment(language="python", check=Setting(command=CHECK, origin=Origin.DETECTED)),
             sandbox=sandbox,
             log=await self.record.log(self.attempt.id),
-            deadline=asyncio.get_running_loop().time() + seconds,
+            left=lambda: until - loop.time(),
             reveal=self.revealed.append,
         )
 

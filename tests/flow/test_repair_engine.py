@@ -1,6 +1,5 @@
 """The repair engine's turns in real sandboxes, over a log in memory: found, confirmed, taken up again, refused."""
 
-import asyncio
 import itertools
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -118,7 +117,7 @@ def work(sandbox: Sandbox, log: Log, check: str = "python3 -m pytest") -> Work:
         environment=Environment(language="python", check=Setting(command=check)),
         sandbox=sandbox,
         log=log,
-        deadline=asyncio.get_running_loop().time() + 600,
+        left=lambda: 600.0,
     )
 
 

@@ -255,6 +255,29 @@ def test_groups_count_what_ran_out(tmp_path: Path) -> None:
     assert Cgroups(2, tmp_path, tmp_path).counts("gone") == Counts(0, 0, 0)
 
 
+def test_a_group_is_frozen_by_the_freezer_that_is_there(tmp_path: Path) -> None:
+    groups = Cgroups(2, freezer=tmp_path)
+    with pytest.raises(SandboxError, match="cannot be frozen"):
+        groups.freeze("gone")
+    groups.thaw("gone")  # nothing to thaw is no error
+    with pytest.raises(SandboxError):
+        Cgroups(0).freeze("any")
+    (tmp_path / "new").mkdir()
+    events = tmp_path / "new/cgroup.events"
+    events.write_text("populated 1\nfrozen 0\n")
+    frozen = groups.freeze("new")
+    assert ((tmp_path / "new/cgroup.freeze").read_text(), frozen()) == ("1", False)
+    events.write_text("populated 1\nfrozen 1\n")
+    assert frozen()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/freezer.state").write_text("THAWED\n")
+    assert groups.freeze("old")()
+    groups.thaw("old")
+    assert (tmp_path / "old/freezer.state").read_text() == "THAWED"
+    assert "by cgroup" in groups.words()
+    assert "by signals" in Cgroups(0).words()
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "empty", "../run", "a/b", "0" * 23, "g" * 24, "0" * 24 + "\n"])
 def test_only_ids_of_layers_name_layers(tmp_path: Path, name: str) -> None:
     layers = Layers(tmp_path, 64200)

@@ -22,7 +22,7 @@ async def answer(task: str, given: Answer, house: House, _: Writer) -> TaskView:
 
 @router.post("/tasks/{task}/pause", status_code=202, responses=_FAILS, summary="Hold a task")
 async def pause(task: str, house: House, _: Writer) -> TaskView:
-    """Its attempts stop after the turn in flight and keep no sandbox."""
+    """What runs in its sandboxes is frozen, also in the middle of a turn, and no time counts until it is resumed."""
     return TaskView.of(await steering.pause(house, (await house.record.task(task)).id))
 
 

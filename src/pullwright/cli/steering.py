@@ -35,7 +35,7 @@ def answer(
 
 
 def pause(task_id: str, /, *, json: bool = False) -> int:
-    """Hold a task after the turn in flight. It keeps no sandbox, and its time limit stands still.
+    """Hold a task: what runs in its sandboxes is frozen where it is, and its time limit stands still.
 
     Args:
         task_id: The task.
@@ -45,7 +45,7 @@ def pause(task_id: str, /, *, json: bool = False) -> int:
     async def perform(platform: Platform) -> int:
         from pullwright.flow import steering
 
-        return _said(await steering.pause(platform, task_id), "holds after the turn in flight", json=json)
+        return _said(await steering.pause(platform, task_id), "holds: its sandboxes are frozen", json=json)
 
     return with_platform(perform)
 

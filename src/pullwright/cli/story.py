@@ -163,7 +163,7 @@ class Story:
                 where = f"after turn {turn}" if turn else "at the beginning"
                 return [Line(f"goes on from attempt {parent.rsplit('-', 1)[-1]}, {where}", "head")]
             case PauseRequested():
-                return [Line("pause requested: it holds after the turn in flight", "warning")]
+                return [Line("pause requested: its sandbox is frozen", "warning")]
             case ResumeRequested():
                 return [Line("resumed", "head")]
             case ChangeTaken(change=change):

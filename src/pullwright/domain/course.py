@@ -35,6 +35,8 @@ from pullwright.domain.transcript import (
 
 Status = Literal["continue", "waiting", "finished", "refused", "gave-up"]
 
+STANDS_STILL = "a person to resume it; its machine stands still"  # what a turn waits for that was paused in flight
+
 # What the conversation and the files consist of. All else happened to the attempt, and stays true when they go back.
 _CONVERSATION = (
     PersonSaid,

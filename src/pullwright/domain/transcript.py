@@ -379,7 +379,7 @@ class CancelRequested(Value):
 
 
 class PauseRequested(Value):
-    """A person wants the attempt to hold after the turn in flight, without a sandbox."""
+    """A person wants the attempt to hold; in the middle of a turn its sandbox is frozen."""
 
     kind: Literal["pause-requested"] = "pause-requested"
 

@@ -64,7 +64,7 @@ class Work:
     environment: Environment
     sandbox: Sandbox  # at the last checkpoint
     log: AttemptLog
-    deadline: float  # the event loop's clock, in seconds, by which the attempt must end
+    left: Callable[[], float]  # seconds that the attempt may still work; while it is held they do not get fewer
     reveal: Callable[[Piece], None] = lambda _: None
 
 

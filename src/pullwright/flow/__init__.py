@@ -6,6 +6,7 @@
 - `outside.py`: what a machine may reach, and where each decision about it is written down.
 - `policies.py`: what a person decides about an environment, and what that learns about itself.
 - `secrets.py`: where people set the secrets of an environment, and scripts get them.
+- `standstill.py`: a turn in flight that a person pauses: its machine is frozen.
 - `steering.py`: where people steer an attempt: answer, pause, resume, rewind, fork.
 - `environment.py`: a repository becomes a prepared machine.
 - `scripts.py`: setup and maintenance scripts: run, told, what they left of secrets taken out.

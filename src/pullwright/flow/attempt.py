@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from pullwright.domain.commits import CommitStyle
-from pullwright.domain.course import Held, Status
+from pullwright.domain.course import Course, Held, Status
 from pullwright.domain.errors import HostileObject, PullwrightError, RepositoryError, SandboxLost
 from pullwright.domain.receipt import Receipt
 from pullwright.domain.task import Attempt, Mode, State, Task
@@ -20,6 +20,7 @@ from pullwright.flow.ground import ground_of, hand_of, on_ground, series_on
 from pullwright.flow.outside import agent_reach
 from pullwright.flow.secrets import refuse_secrets
 from pullwright.flow.shift import Shift
+from pullwright.flow.standstill import GivenUp, steered
 from pullwright.flow.workspace import environment_of
 from pullwright.repos.change import take_change
 from pullwright.repos.merge import markers_left
@@ -66,13 +67,22 @@ async def _warm(shift: Shift, attempt: Attempt) -> None:
 
 async def take_turn(shift: Shift, attempt_id: str, number: int) -> Status:
     """One turn of the engine, and a checkpoint of what it left behind."""
+    log = await shift.log(attempt_id)
+    while True:
+        course = await log.course()
+        if ended := course.ended(number):
+            return ended
+        try:
+            if not course.held(now()):
+                return await _take(shift, attempt_id, number, course)
+        except GivenUp:
+            await shift.workspaces.release(attempt_id)
+        await wait(shift, attempt_id)
+
+
+async def _take(shift: Shift, attempt_id: str, number: int, course: Course) -> Status:
     record = shift.platform.record
     log = await shift.log(attempt_id)
-    course = await log.course()
-    if ended := course.ended(number):
-        return ended
-    if course.held(now()):
-        return "waiting"
     attempt = await record.attempt(attempt_id)
     task = on_ground(await shift.task(attempt.task), course.events)
     before = course.checkpoint(before=number)
@@ -132,9 +142,12 @@ def _in_words(held: Held) -> str:
 async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sandbox, number: int) -> TurnOutcome:
     platform, request = shift.platform, task.request
     log = await shift.log(attempt.id)
-    left = request.limits.minutes * 60 - log.known.worked(now())
     over = TurnOutcome("gave-up", f"the time limit of {request.limits.minutes:g} minutes was reached")
-    if left <= 0:
+
+    def left() -> float:
+        return request.limits.minutes * 60 - log.known.worked(now())
+
+    if left() <= 0:
         return over
     engine = await platform.engines[attempt.engine](attempt.model)
     work = Work(
@@ -143,14 +156,15 @@ async def _engine_turn(shift: Shift, task: Task, attempt: Attempt, sandbox: Sand
         environment=await shift.workspaces.environment(task, attempt),
         sandbox=sandbox,
         log=log,
-        deadline=asyncio.get_running_loop().time() + left,
+        left=left,
         reveal=lambda piece: platform.reveal(attempt.id, piece),
     )
+    turning = asyncio.ensure_future(engine.turn(work, number))
     try:
-        async with asyncio.timeout(left):
-            return await engine.turn(work, number)
-    except TimeoutError:
-        return over
+        return await steered(shift, attempt.id, sandbox, turning, left) or over
+    finally:
+        turning.cancel()
+        await asyncio.gather(turning, return_exceptions=True)
 
 
 async def take_the_change(shift: Shift, attempt_id: str) -> None:

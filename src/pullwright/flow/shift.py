@@ -93,10 +93,12 @@ class Shift:
     async def news(self, log: str, seen: int, seconds: float | None = None) -> None:
         """Wait until a log has more than `seen` events, or for so long."""
         listener = self._listeners.setdefault(log, _Listener(seen))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(seconds or _LONGEST, _LONGEST)):
-                await listener.heard.wait()
-        self._listeners.pop(log, None)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(seconds or _LONGEST, _LONGEST)):
+                    await listener.heard.wait()
+        finally:
+            self._listeners.pop(log, None)
 
     @property
     def listened_to(self) -> list[str]:

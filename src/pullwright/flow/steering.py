@@ -45,7 +45,7 @@ async def answer(platform: Platform, task_id: str, text: str, ordinal: int | Non
 
 
 async def pause(platform: Platform, task_id: str) -> Task:
-    """Hold the task's attempts after the turn in flight; they keep no sandbox."""
+    """Hold the task's attempts: the machine of a turn in flight is frozen; between turns none is kept."""
     task = await platform.record.task(task_id)
     held = [attempt for attempt in task.attempts if attempt.state in _AT_WORK]
     if not held:

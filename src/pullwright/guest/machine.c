@@ -22,7 +22,8 @@
  * (uint32_t), then as NUL-terminated strings the working directory, the arguments, the variables and the limits, each
  * RESOURCE:MOST (setrlimit(2)). ORDER_LISTEN opens 127.0.0.1:FLAGS
  * inside, and SAY_LISTENING hands the listening socket out: a socket stays in the network that it was made in, so the
- * host itself answers in there.
+ * host itself answers in there. ORDER_FREEZE and ORDER_THAW stop and continue every process inside but this one, where the
+ * host has no freezer; SAY_GONE tells that it is done.
  *
  * The agent trusts the host; the host trusts nothing that comes from here.
  */
@@ -60,6 +61,7 @@
 #define MAX_REQUEST (64 * 1024 * 1024)
 #define MAX_EXECS 4096
 #define KILL_PASSES 500 /* about two seconds */
+#define FREEZE_PASSES 200 /* about a quarter of a second */
 #define INSIDE_ID 1000
 
 /* Of the mount system calls since Linux 5.2, whose names and constants C libraries have had for a few years only. */
@@ -71,7 +73,7 @@ struct mount_attributes {
     uint64_t set, clear, propagation, user_namespace;
 };
 
-enum { ORDER_RUN = 1, ORDER_KILL = 2, ORDER_LISTEN = 3 };
+enum { ORDER_RUN = 1, ORDER_KILL = 2, ORDER_LISTEN = 3, ORDER_FREEZE = 4, ORDER_THAW = 5 };
 enum { FLAG_TERMINAL = 1, FLAG_READ = 2, FLAG_WRITE = 4 };
 enum { SAY_HELLO = 1, SAY_TERMINAL = 2, SAY_ENDED = 3, SAY_GONE = 4, SAY_REFUSED = 5, SAY_LISTENING = 6 };
 enum { CODE_REFUSED = 125, CODE_NO_FILE = 120, CODE_TOO_LONG = 121 }; /* exit codes that are no errno(3) */
@@ -648,6 +650,40 @@ static void listen_inside(const struct order *order) {
     say(SAY_GONE, order->id, 0, -1);
 }
 
+/* The state of a process by /proc/PID/stat (proc(5)): the first field after the last parenthesis. */
+static char state_of(const char *pid) {
+    char path[64], text[1024], *end;
+    snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    ssize_t size = read(file, text, sizeof text - 1);
+    close(file);
+    if (size <= 0) return 0;
+    text[size] = 0;
+    return (end = strrchr(text, ')')) != NULL && end[1] == ' ' ? end[2] : 0;
+}
+
+static int all_stopped(void) {
+    DIR *list = opendir("/proc");
+    int stopped = 1;
+    if (list == NULL) return 1;
+    for (struct dirent *entry; stopped && (entry = readdir(list)) != NULL;)
+        if (atoi(entry->d_name) > 1 && strchr("RSD", state_of(entry->d_name)) != NULL) stopped = state_of(entry->d_name) == 0;
+    closedir(list);
+    return stopped;
+}
+
+/* A signal to everybody is the one that no fork escapes; it does not reach process 1. */
+static void freeze(const struct order *order) {
+    for (int pass = 0; pass < FREEZE_PASSES; pass++) {
+        kill(-1, SIGSTOP);
+        if (all_stopped()) break;
+        struct timespec soon = {0, 1000000};
+        nanosleep(&soon, NULL);
+    }
+    say(SAY_GONE, order->id, 0, -1);
+}
+
 static void obey(void) {
     struct order order;
     int fds[8], fd_count = 0;
@@ -668,6 +704,11 @@ static void obey(void) {
     }
     if (size == sizeof order && order.kind == ORDER_RUN) start(&order, fds, fd_count);
     if (size == sizeof order && order.kind == ORDER_LISTEN) listen_inside(&order);
+    if (size == sizeof order && order.kind == ORDER_FREEZE) freeze(&order);
+    if (size == sizeof order && order.kind == ORDER_THAW) {
+        kill(-1, SIGCONT);
+        say(SAY_GONE, order.id, 0, -1);
+    }
     if (size == sizeof order && order.kind == ORDER_KILL)
         for (int i = 0; i < MAX_EXECS; i++)
             if (execs[i].supervisor != 0 && execs[i].id == order.id) {

@@ -1,10 +1,11 @@
 """Machines of one's own.
 
-- `base.py`: the port: start, run, open, read, write, snapshot, stop.
+- `base.py`: the port: start, run, open, read, write, freeze, snapshot, stop.
 - `local.py`: sandboxes on this machine: a wall, and stacked layers behind it.
 - `walls.py`: bubblewrap with an agent behind it; some are built ahead.
 - `running.py`: a running sandbox: commands, files, its end.
 - `process.py`: a command whose streams stay open, and the descriptors that any command is given.
+- `clock.py`: time as a sandbox has it, which stands still while it is frozen.
 - `agent.py`: the host's end of the line to process 1 inside.
 - `streams.py`: pipes and terminals between a command inside and the event loop.
 - `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.

@@ -22,7 +22,7 @@ MAX_REQUEST = 64 * 1024 * 1024  # bytes, as in machine.c
 _ORDER = struct.Struct("=IIIHH")
 _SAYING = struct.Struct("=IIi")
 _COUNTS = struct.Struct("=III")
-_RUN, _KILL, _LISTEN = 1, 2, 3
+_RUN, _KILL, _LISTEN, _FREEZE, _THAW = 1, 2, 3, 4, 5
 _HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED, _LISTENING = 1, 2, 3, 4, 5, 6
 _CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
 _CROWDED_SECONDS = 0.002
@@ -129,6 +129,19 @@ class Line:
     async def kill_all(self, patience: float) -> None:
         """Kill every command and everything that they started."""
         await asyncio.gather(*(self.kill(command, patience) for command in list(self._commands.values())))
+
+    async def freeze(self) -> None:
+        """Stop every process inside but the agent, by signals. Raises `SandboxLost`."""
+        await self._done(_FREEZE)
+
+    async def thaw(self) -> None:
+        """Continue what was stopped. Raises `SandboxLost`."""
+        await self._done(_THAW)
+
+    async def _done(self, kind: int) -> None:
+        command = self._order()
+        await self._send(_ORDER.pack(kind, command.number, 0, 0, 0), ())
+        await command.gone
 
     def close(self) -> None:
         """Hang up: the agent ends, and everything inside with it."""

@@ -76,7 +76,7 @@ class ExecRequest:
     cwd: str = WORKSPACE
     variables: Mapping[str, str] = field(default_factory=dict)  # on top of the sandbox's own
     stdin: bytes = b""
-    timeout: float = 600.0  # seconds; then the whole process tree is killed
+    timeout: float = 600.0  # seconds that it is not frozen; then the whole process tree is killed
     output_limit: int = 1024 * 1024  # bytes kept of each stream: the first half and the last half
     merge: bool = False  # standard error into standard output, in the order written
 
@@ -146,8 +146,19 @@ class Sandbox(Protocol):
         """The limits that were run into since then, on the event loop's clock; what they told is known at once."""
         ...
 
+    async def freeze(self) -> None:
+        """Let no process inside run until `thaw`; timeouts stand still, and what is asked for meanwhile waits.
+
+        Freezing twice is no error. `stop` and `snapshot` work on a frozen one.
+        """
+        ...
+
+    async def thaw(self) -> None:
+        """Let what was frozen go on where it was; nothing where nothing is frozen."""
+        ...
+
     async def snapshot(self) -> str:
-        """Freeze what was written since the start as a new layer and give its id. The sandbox ends."""
+        """Keep what was written since the start as a new layer and give its id. The sandbox ends."""
         ...
 
     async def stop(self) -> None:

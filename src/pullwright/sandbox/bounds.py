@@ -26,7 +26,6 @@ class Bounds:
         self._hits = Hits(spec.on_limit)
         self._end: Callable[[], Awaitable[None]] | None = None
         self._closed: Callable[[], None] | None = None
-        self._loop = asyncio.get_running_loop()
 
     def on_giving_up(self, end: Callable[[], Awaitable[None]]) -> None:
         """How the sandbox is ended where ending its commands was not enough."""
@@ -72,15 +71,15 @@ class Bounds:
             reason = f"output cut: {in_bytes(result.dropped)} more than the {kept} that are kept; the middle is missing"
             self._hits.note(LimitHit(limit=Limit.OUTPUT, reason=reason, command=command))
 
-    def follow(self, request: ExecRequest, command: Command) -> None:
-        """A command was started whose streams stay open: see how it ends."""
-        until = self._loop.time() + request.timeout
+    def follow(self, request: ExecRequest, command: Command, now: Callable[[], float]) -> None:
+        """A command was started whose streams stay open: see how it ends. Its timeout runs by the clock `now`."""
+        until = now() + request.timeout
 
         def over(ended: "asyncio.Future[int]") -> None:
             if ended.cancelled() or ended.exception() is not None:
                 return
             self.look(_words(request))
-            if self._loop.time() >= until:
+            if now() >= until:
                 self._late(request)
 
         command.ended.add_done_callback(over)

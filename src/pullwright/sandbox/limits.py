@@ -5,11 +5,11 @@ import os
 import re
 import resource
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from pullwright.domain.errors import SandboxUnavailable
+from pullwright.domain.errors import SandboxError, SandboxUnavailable
 from pullwright.domain.limits import SandboxLimits
 
 _MOUNT = Path("/sys/fs/cgroup")
@@ -31,6 +31,7 @@ class Cgroups:
     memory: Path | None = None
     processes: Path | None = None
     cpus: Path | None = None
+    freezer: Path | None = None  # where what is in a group may be frozen
 
     @classmethod
     def found(cls, mount: Path = _MOUNT) -> "Cgroups":
@@ -39,10 +40,13 @@ class Cgroups:
             for parent in _parents_v2(mount):
                 if kinds := _prepared_v2(parent):
                     ours = dict.fromkeys(kinds, parent / _GROUP)
-                    return cls(2, ours.get("memory"), ours.get("pids"), ours.get("cpu"))
+                    return cls(2, ours.get("memory"), ours.get("pids"), ours.get("cpu"), parent / _GROUP)
             return cls(0)
         memory, processes, cpus = (_below_ours(mount / kind, kind) for kind in ("memory", "pids", "cpu"))
-        return cls(1, memory, processes, cpus) if memory or processes or cpus else cls(0)
+        # Version 2 has no limits to give here, but its freezer is the better one: what is frozen can be killed.
+        freezer = _below_ours(mount / "unified", "") or _below_ours(mount / "freezer", "freezer")
+        found = (memory, processes, cpus, freezer)
+        return cls(1, *found) if any(found) else cls(0)
 
     def make(self, name: str) -> tuple[Path, ...]:
         """Groups for one sandbox, which hold nothing yet; gives the files that a process enters them by."""
@@ -86,6 +90,35 @@ class Cgroups:
             peak = _number(self.processes / name / "pids.peak")
         return Counts(kills, now, max(peak, now))
 
+    def freeze(self, name: str) -> Callable[[], bool]:
+        """Freeze what is in a sandbox's group; gives what tells whether all of it is. Raises `SandboxError`."""
+        return self._set_frozen(name, frozen=True)
+
+    def thaw(self, name: str) -> None:
+        """Let what is in a sandbox's group go on."""
+        with contextlib.suppress(SandboxError):
+            self._set_frozen(name, frozen=False)
+
+    def _set_frozen(self, name: str, *, frozen: bool) -> Callable[[], bool]:
+        if self.freezer is None:
+            raise SandboxError("no group can be frozen here")
+        group = self.freezer / name
+        old = (group / "freezer.state").exists()
+        switch = group / ("freezer.state" if old else "cgroup.freeze")
+        word = ("FROZEN" if frozen else "THAWED") if old else str(int(frozen))
+
+        def done() -> bool:
+            if old:
+                switch.write_text(word)  # again: it may have missed who was busy
+                return switch.read_text().strip() == word
+            return f"frozen {word}" in (group / "cgroup.events").read_text()
+
+        try:
+            switch.write_text(word)
+        except OSError as error:
+            raise SandboxError(f"the sandbox cannot be frozen: {error}") from error
+        return done
+
     def drop(self, name: str) -> None:
         """Remove a sandbox's groups; they are empty a moment after its last process has ended."""
         for parent in self._parents():
@@ -105,10 +138,11 @@ class Cgroups:
             with contextlib.suppress(OSError):
                 for group in list(parent.iterdir()):
                     if group.name.partition("-")[0] in dead:
+                        self.thaw(group.name)  # in a freezer of version 1, not even what was killed ends
                         self.drop(group.name)
 
     def _parents(self) -> list[Path]:
-        found = (self.memory, self.processes, self.cpus)
+        found = (self.memory, self.processes, self.cpus, self.freezer)
         return list(dict.fromkeys(parent for parent in found if parent is not None))
 
     def words(self) -> str:
@@ -123,6 +157,7 @@ class Cgroups:
         elif self.processes is None:
             words.append("the number of processes is not limited (that takes Linux 5.14 or a cgroup)")
         words += [] if self.cpus else ["CPU time is not limited (that takes a cgroup)"]
+        words.append("freezing " + ("by cgroup" if self.freezer else "by signals"))
         return "; ".join([*words, *_ELSEWHERE])
 
 
@@ -165,7 +200,7 @@ def _below_ours(hierarchy: Path, kind: str) -> Path | None:
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, kinds, path = line.split(":", 2)
-            if kind in kinds.split(","):
+            if kind in kinds.split(","):  # of version 2 there is one, and it names no kind
                 ours = path
     here = hierarchy / ours.lstrip("/")
     directory = (here if here.is_dir() else hierarchy) / _GROUP

@@ -81,7 +81,14 @@ class LocalSandboxes:
         limits = rlimits(spec.limits, memory=self.limits().memory is None)
         bounds = Bounds(spec, wall, partial(self.limits().counts, wall.group))
         sandbox = LocalSandbox(
-            spec, wall, self._layers, bounds, limits=limits, off_loop=self._off_loop, ended=lambda: self._ended(wall)
+            spec,
+            wall,
+            self._layers,
+            bounds,
+            limits=limits,
+            groups=self.limits(),
+            off_loop=self._off_loop,
+            ended=lambda: self._ended(wall),
         )
         self._living[wall.group] = sandbox
         self._watch.add(bounds)

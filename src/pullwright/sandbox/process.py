@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from pullwright.domain.errors import SandboxLost
 from pullwright.sandbox.agent import Command, Line
+from pullwright.sandbox.clock import Clock
 from pullwright.sandbox.streams import settle
 
 KILL_SECONDS = 5.0  # within which a killed tree is gone, or left to the end of the sandbox
@@ -31,6 +32,7 @@ class OpenProcess:
         out: int,
         into: int | None,
         *,
+        clock: Clock,
         timeout: float,
         leave: Callable[[int], None],
     ) -> None:
@@ -44,7 +46,7 @@ class OpenProcess:
         for descriptor in (out, into):
             if descriptor is not None:
                 os.set_blocking(descriptor, False)
-        timer = asyncio.get_running_loop().call_later(timeout, self._time_is_up)
+        timer = clock.after(timeout, self._time_is_up)
         command.ended.add_done_callback(lambda _: timer.cancel())
 
     async def output(self) -> AsyncIterator[bytes]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -12,9 +11,11 @@ from pullwright.domain.limits import LimitHit
 from pullwright.sandbox.agent import Command, Flag
 from pullwright.sandbox.base import ENVIRONMENT, HOME, ExecRequest, ExecResult, Process, SandboxSpec
 from pullwright.sandbox.bounds import Bounds
+from pullwright.sandbox.clock import Clock
 from pullwright.sandbox.layers import Layers
+from pullwright.sandbox.limits import Cgroups
 from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess
-from pullwright.sandbox.streams import Bounded, Reading, Writing
+from pullwright.sandbox.streams import Bounded, Reading, Writing, settle
 from pullwright.sandbox.walls import Wall
 
 T = TypeVar("T")
@@ -22,8 +23,9 @@ T = TypeVar("T")
 OffLoop = Callable[..., Awaitable[T]]  # does disk work in a thread
 
 STOP_SECONDS = 5.0  # then it is killed
-FREEZE_SECONDS = 60.0
+SNAPSHOT_SECONDS = 60.0
 SWEEP_SECONDS = 2.0
+_LOOK_SECONDS = 0.001
 
 PATH = f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin:/usr/local/bin:/usr/bin:/bin"
 VARIABLES = {
@@ -53,6 +55,7 @@ class LocalSandbox:
         bounds: Bounds,
         *,
         limits: Sequence[str],
+        groups: Cgroups,
         off_loop: "OffLoop[None]",
         ended: Callable[[], None],
     ) -> None:
@@ -63,6 +66,9 @@ class LocalSandbox:
         self._line = wall.line
         self._line.name = spec.name
         self._limits = limits
+        self._groups = groups
+        self._clock = Clock()
+        self._icing = asyncio.Lock()
         self._layers = layers
         self._bounds = bounds
         self._bounds.on_giving_up(self.stop)
@@ -80,7 +86,7 @@ class LocalSandbox:
     async def _run(
         self, request: ExecRequest, on_output: Callable[[bytes], None] | None = None, flags: Flag = Flag.NONE
     ) -> ExecResult:
-        began = time.monotonic()
+        began = self._clock.now()
         out, error = Bounded(request.output_limit, on_output), Bounded(request.output_limit, on_output)
         with self._ends(feeds=bool(request.stdin), merge=request.merge) as ends:
             command = await self._start(request, ends.inside, flags)
@@ -100,7 +106,7 @@ class LocalSandbox:
             if writing:
                 writing.close()
         self._leave(readings)
-        seconds = time.monotonic() - began
+        seconds = self._clock.now() - began
         dropped = out.dropped + error.dropped
         return ExecResult(None if timed_out else code, out.kept(), error.kept(), dropped, seconds, timed_out)
 
@@ -125,6 +131,7 @@ class LocalSandbox:
             raise SandboxError(f"no streams for another command: {error.strerror}") from error
 
     async def _start(self, request: ExecRequest, descriptors: list[int], flags: Flag) -> Command:
+        await self._clock.going.wait()
         terminal = {"TERM": "xterm-256color"} if Flag.TERMINAL in flags else {}
         variables = {**self._variables, **terminal, **request.variables}
         return await self._line.start(
@@ -132,38 +139,51 @@ class LocalSandbox:
         )
 
     async def _end(self, command: Command, timeout: float) -> tuple[int, bool]:
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self._clock.after(timeout, lambda: settle(over))
         try:
-            await asyncio.wait({command.ended}, timeout=timeout)
+            waits: set[asyncio.Future[int] | asyncio.Future[None]] = {command.ended, over}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if command.ended.done():
                 return command.ended.result(), False
             await self._line.kill(command, KILL_SECONDS)
         except asyncio.CancelledError:
-            with contextlib.suppress(SandboxLost):
-                await self._line.kill(command, KILL_SECONDS)
+            await self._give_up(command)
             raise
+        finally:
+            timer.cancel()
         return 137, True
+
+    async def _give_up(self, command: Command) -> None:
+        """Kill what nobody waits for any more; what is frozen is killed once it is not."""
+        with contextlib.suppress(SandboxLost):
+            await self._line.kill(command, KILL_SECONDS if self._clock.going.is_set() else 0.0)
 
     async def open(self, request: ExecRequest, *, pty: bool = False) -> Process:
         """Start a command and leave its streams open."""
         if pty:
             command = await self._start(request, [], Flag.TERMINAL)
-            self._bounds.follow(request, command)
+            self._bounds.follow(request, command, self._clock.now)
             try:
                 terminal = await asyncio.shield(command.handed)
             except asyncio.CancelledError:
                 command.handed.add_done_callback(_close_terminal)
-                with contextlib.suppress(SandboxLost):
-                    await self._line.kill(command, KILL_SECONDS)
+                await self._give_up(command)
                 raise
-            return OpenProcess(self._line, command, terminal, None, timeout=request.timeout, leave=os.close)
+            return self._opened(command, terminal, None, request.timeout, os.close)
         with self._ends(feeds=True, merge=True) as ends:
             command = await self._start(request, ends.inside, Flag.NONE)
-            self._bounds.follow(request, command)
+            self._bounds.follow(request, command, self._clock.now)
             out, into = ends.keep(ends.output), ends.keep(ends.input)
-        process = OpenProcess(self._line, command, out, into, timeout=request.timeout, leave=self._leave_open)
+        process = self._opened(command, out, into, request.timeout, self._leave_open)
         if request.stdin:
             await process.send(request.stdin)
         return process
+
+    def _opened(
+        self, command: Command, out: int, into: int | None, timeout: float, leave: Callable[[int], None]
+    ) -> OpenProcess:
+        return OpenProcess(self._line, command, out, into, clock=self._clock, timeout=timeout, leave=leave)
 
     def _leave_open(self, descriptor: int) -> None:
         self._leave([Reading(descriptor, lambda _: None)])
@@ -190,20 +210,58 @@ class LocalSandbox:
         if result.exit_code != 0:
             raise SandboxError(f"{path} cannot be written: {_reason(result)}")
 
+    async def freeze(self) -> None:
+        """Let no process inside run until `thaw`: by the group's freezer, or else by signals."""
+        async with self._icing:
+            if self._ending is not None or self._line.lost:
+                raise self._line.loss()
+            if not self._clock.going.is_set():
+                return
+            self._clock.stop()
+            try:
+                if self._groups.freezer is None:
+                    await self._line.freeze()
+                else:
+                    await self._all_frozen(self._groups.freeze(self._wall.group))
+            except BaseException:
+                await self._melt()
+                raise
+
+    async def _all_frozen(self, frozen: Callable[[], bool]) -> None:
+        until = asyncio.get_running_loop().time() + STOP_SECONDS
+        while not frozen():
+            if asyncio.get_running_loop().time() > until:
+                raise SandboxError(f"the sandbox {self.name} did not freeze within {STOP_SECONDS:g} s")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def thaw(self) -> None:
+        """Let what was frozen go on where it was."""
+        async with self._icing:
+            if not self._clock.going.is_set():
+                await self._melt()
+
+    async def _melt(self) -> None:
+        if self._groups.freezer is not None:
+            self._groups.thaw(self._wall.group)
+        elif not self._line.lost:
+            with contextlib.suppress(SandboxLost):
+                await self._line.thaw()
+        self._clock.go()
+
     async def snapshot(self) -> str:
-        """Freeze what was written since the start as a new layer and give its id. The sandbox ends."""
+        """Keep what was written since the start as a new layer and give its id. The sandbox ends."""
         if self._ending is not None or self._line.lost:
             raise self._line.loss()
-        frozen = self._ending = asyncio.ensure_future(self._end_all(publish=True))
+        kept = self._ending = asyncio.ensure_future(self._end_all(publish=True))
         try:
-            await asyncio.wait({frozen})
+            await asyncio.wait({kept})
         except asyncio.CancelledError:
             # Nobody will know its id.
-            await asyncio.wait({frozen})
-            if frozen.exception() is None:
-                await self._off_loop(self._layers.drop, frozen.result())
+            await asyncio.wait({kept})
+            if kept.exception() is None:
+                await self._off_loop(self._layers.drop, kept.result())
             raise
-        return frozen.result()
+        return kept.result()
 
     async def stop(self) -> None:
         """End every process inside and discard what was written. Stopping twice is no error."""
@@ -222,8 +280,9 @@ class LocalSandbox:
             if self._door:
                 await self._door.close()
             self._line.close()
+            await self.thaw()  # else nobody hears it
             self._forget()
-            by_itself = await self._wall.gone(FREEZE_SECONDS if publish else STOP_SECONDS)
+            by_itself = await self._wall.gone(SNAPSHOT_SECONDS if publish else STOP_SECONDS)
             if publish:
                 if not by_itself:
                     raise self._line.loss()

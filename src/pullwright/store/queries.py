@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, insert, select, update
 
+from pullwright.domain.course import STANDS_STILL
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import UsageError
 from pullwright.domain.forge import FORGE, ForgeEntry
@@ -145,13 +146,14 @@ def anything_to_do(connection: Connection) -> bool:
     if any(row.state != State.WAITING or row.cancel_requested for row in rows):
         return True
     here = [row.id for row in rows]
-    columns = (ATTEMPTS.c.id, ATTEMPTS.c.task, ATTEMPTS.c.state)
+    columns = (ATTEMPTS.c.id, ATTEMPTS.c.task, ATTEMPTS.c.state, ATTEMPTS.c.waiting_for)
     at_work = select(*columns).where(ATTEMPTS.c.task.in_(here), ATTEMPTS.c.state.not_in(_FINAL))
     attempts = connection.execute(at_work).all()
     # A task that waits and has no attempt at work waits for its forge.
     if set(here) - {row.task for row in attempts} or any(row.state != State.WAITING for row in attempts):
         return True
-    return not all(_held_by_person(connection, row.id) for row in attempts)
+    # Who keeps a turn that stands still keeps its machine.
+    return not all(row.waiting_for != STANDS_STILL and _held_by_person(connection, row.id) for row in attempts)
 
 
 def _held_by_person(connection: Connection, log: str) -> bool:

@@ -143,6 +143,14 @@ class FaultySandbox:
         """As they are."""
         return self.inner.limits_hit(since)
 
+    async def freeze(self) -> None:
+        """As it is."""
+        await self.inner.freeze()
+
+    async def thaw(self) -> None:
+        """As it is."""
+        await self.inner.thaw()
+
     async def snapshot(self) -> str:
         """A point after the layer is published."""
         layer = await self.inner.snapshot()

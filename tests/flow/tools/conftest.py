@@ -1,6 +1,5 @@
 """The tools on a real sandbox and a real record, called as the loop calls them."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -96,7 +95,7 @@ async def bench_of(tmp_path: Path) -> AsyncIterator[MakeBench]:
             environment=environment or Environment(),
             sandbox=sandbox,
             log=await record.log(attempt.id),
-            deadline=asyncio.get_running_loop().time() + 120,
+            left=lambda: 120.0,
         )
         bench = Bench(sandbox, work, toolbox or Toolbox.standard())
         made.append(bench)

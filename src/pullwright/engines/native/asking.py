@@ -1,6 +1,5 @@
 """Questions to the model: each paid for from the budget, and written down before and after."""
 
-import asyncio
 import json
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -104,7 +103,7 @@ class Asker:
 
     def _reserve(self, tokens: int) -> Reserved:
         limits = self.work.request.limits
-        if asyncio.get_running_loop().time() >= self.work.deadline:
+        if self.work.left() <= 0:
             raise Spent(f"the time limit of {limits.minutes:g} minutes was reached")
 
         def price(asked: int, said: int) -> float | None:

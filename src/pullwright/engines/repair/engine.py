@@ -1,6 +1,5 @@
 """The turns of the repair engine: survey the tests, search for an edit, confirm it in an ordinary run."""
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -88,7 +87,7 @@ class _Turn:
 
     def _left(self) -> float:
         """Seconds that this turn may still search."""
-        until_deadline = self._work.deadline - asyncio.get_running_loop().time() - _KEPT_BACK
+        until_deadline = self._work.left() - _KEPT_BACK
         allowed = self._options.seconds or self._work.request.limits.search
         return max(0.0, min(allowed - self._ledger.spent(), until_deadline))
 
@@ -257,7 +256,7 @@ class _Turn:
 
     def _check_seconds(self, survey: Survey) -> float:
         usual = sum(seconds for _, seconds in survey.passing) * max(1.0, survey.tests / max(1, len(survey.passing)))
-        until_deadline = self._work.deadline - asyncio.get_running_loop().time()
+        until_deadline = self._work.left()
         return max(1.0, min(self._options.check_seconds + 10 * usual, until_deadline))
 
     def _progress(self, step: str, what: str) -> Callable[[Progress], Awaitable[None]]:

@@ -113,7 +113,7 @@ class Commands:
         if work.request.mode is Mode.CODE and _HEREDOC.match(command) and "*** Begin Patch" in command:
             return await patch(context, command)
         folder = _folder(text_of(asked.workdir or ""))
-        left = max(work.deadline - asyncio.get_running_loop().time(), 1.0)
+        left = max(work.left(), 1.0)
         request = ExecRequest(
             argv=("bash", "-c", _ENTER, "bash", folder, command),
             variables=_VARIABLES if asked.tty else {**_VARIABLES, "TERM": "dumb"},
