@@ -60,9 +60,10 @@ const task = createRoute({
 const review = createRoute({
   getParentRoute: () => root,
   path: "/tasks/$task/review",
-  validateSearch: (search: Record<string, unknown>): { attempt?: number | undefined; file?: string | undefined } => ({
+  validateSearch: (search: Record<string, unknown>): { attempt?: number | undefined; file?: string | undefined; view?: string | undefined } => ({
     attempt: number(search["attempt"]),
     file: word(search["file"]),
+    view: word(search["view"]),
   }),
 }).lazy(() => import("./screens/review/Review").then((module) => module.Route));
 

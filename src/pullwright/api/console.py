@@ -25,7 +25,7 @@ REMEDY = "In a checkout, `.venv/bin/python hatch_build.py console` builds it; a 
 _POLICY = "; ".join(
     (
         "default-src 'none'",
-        "script-src 'self'",
+        "script-src 'self' 'wasm-unsafe-eval'",  # highlighting is a program in WebAssembly, of this origin
         "style-src 'self' 'unsafe-inline'",  # the colours of highlighted words are attributes
         "img-src 'self' data: blob:",
         "font-src 'self'",
@@ -38,11 +38,12 @@ _POLICY = "; ".join(
     )
 )
 _KEPT = "public, max-age=31536000, immutable"
-_WORTH_COMPRESSING = ("text/", "application/json", "application/manifest", "image/svg")
+_WORTH_COMPRESSING = ("text/", "application/json", "application/manifest", "image/svg", "application/wasm")
 _TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
     ".woff2": "font/woff2",
+    ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
 }
 

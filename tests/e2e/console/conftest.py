@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 ROOT = Path(__file__).parents[3]
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-WAIT_MS = 60_000  # a busy machine's patience; what usually takes longer than a second is wrong, too
+WAIT_MS = 30_000  # a busy machine's patience; what usually takes longer than a second is wrong, too
 
 # The first conversation mends add() and says so; whatever is asked for afterwards gets a second change.
 SCENARIO = """
@@ -142,7 +142,7 @@ class Served:
         return self.task(task)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory, e2e: Any, model_urls: tuple[str, str]) -> Iterator[Served]:
     """The server of a module's tests. It knows two models: `openai:scripted` and `other`."""
     first, second = model_urls
@@ -156,7 +156,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, e2e: Any, model_urls: tuple
         serving.started.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def model_urls(tmp_path_factory: pytest.TempPathFactory, e2e: Any) -> Iterator[tuple[str, str]]:
     """Two minds, each behind a server of its own."""
     with contextlib.ExitStack() as open_:
@@ -167,7 +167,7 @@ def model_urls(tmp_path_factory: pytest.TempPathFactory, e2e: Any) -> Iterator[t
         yield urls[0], urls[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The machine's own Chromium. It lives as long as a module: no event loop may run beside Playwright's."""
     if CHROMIUM is None:
@@ -237,7 +237,8 @@ def browse(browser: Browser, served: Served) -> Iterator[Callable[..., Watched]]
         one = Watched(context, served.address)
         context.on("request", one.requested)
         if signed_in:
-            context.add_cookies([{"name": "pullwright", "value": served.token, "url": served.address}])
+            ours = {"x-pullwright": "1"}
+            assert context.request.post("/api/v1/session", data={"token": served.token}, headers=ours).ok
         else:
             one.awaiting("a status of 401")
         watched.append(one)

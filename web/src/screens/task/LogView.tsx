@@ -20,13 +20,15 @@ interface LogViewProps {
   error?: Failure | null;
   read?: { read: number; size: number; more: (() => void) | null } | undefined;
   address?: string | undefined;
+  /** The line to show first, counted from 1. */
+  at?: number | null | undefined;
   /** A line that begins a part of the log, for the eye. */
   heading?: ((line: string) => boolean) | undefined;
   className?: string;
 }
 
 /** A log of any length: only the lines in sight are on the page. Search, line numbers, the end followed. */
-export function LogView({ lines, label, live = false, reading = false, error = null, read, address, heading, className }: LogViewProps) {
+export function LogView({ lines, label, live = false, reading = false, error = null, read, address, at, heading, className }: LogViewProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const [follow, setFollow] = useState(live);
   const [words, setWords] = useState("");
@@ -39,6 +41,10 @@ export function LogView({ lines, label, live = false, reading = false, error = n
   useEffect(() => {
     if (follow && lines.length > 0) virtual.scrollToIndex(lines.length - 1, { align: "end" });
   }, [follow, lines.length, virtual]);
+  const wanted = at !== null && at !== undefined && at <= lines.length ? at - 1 : null;
+  useEffect(() => {
+    if (wanted !== null) virtual.scrollToIndex(wanted, { align: "center" });
+  }, [wanted, virtual]);
   useEffect(() => {
     const line = found[here];
     if (line !== undefined) virtual.scrollToIndex(line, { align: "center" });
@@ -116,7 +122,7 @@ export function LogView({ lines, label, live = false, reading = false, error = n
         <div className="relative w-max min-w-full" style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map((item) => {
             const line = lines[item.index] ?? "";
-            const hit = found[here] === item.index;
+            const hit = asked ? found[here] === item.index : wanted === item.index;
             return (
               <div key={item.key} className={cls("absolute top-0 left-0 flex min-w-full whitespace-pre", hit && "bg-warn-soft")} style={{ height: LINE, lineHeight: `${LINE}px`, transform: `translateY(${item.start}px)` }}>
                 <span aria-hidden="true" className="sticky left-0 shrink-0 bg-code pr-3 pl-2 text-right text-text-3 select-none" style={{ width: `${digits + 3}ch` }}>

@@ -82,9 +82,10 @@ export function Say({ task, attempt, ordinal, timeline }: { task: Task; attempt:
           }}
           className="field-sizing-content max-h-40 min-h-9 flex-1 resize-none rounded border border-control bg-raised px-3 py-2 text-sm placeholder:text-text-3 focus-visible:outline-offset-0 max-sm:text-base"
         />
-        <Button type="submit" look="primary" disabled={!ready} busy={isPending} className="h-9" aria-label={question ? "Answer" : "Send"}>
+        <Button type="submit" look="primary" disabled={!ready} busy={isPending} className="h-9">
           <Icon name="send" size={14} />
-          <span className="max-sm:sr-only">
+          <span className="sr-only">{question ? "Answer" : "Send"}</span>
+          <span aria-hidden="true" className="max-sm:hidden">
             <Keys keys="mod+enter" inverted />
           </span>
         </Button>
