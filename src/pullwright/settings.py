@@ -241,6 +241,12 @@ class Settings(BaseModel):
         ge=1,
         description="`PULLWRIGHT_SANDBOX_UID`: who sandboxes run as where the platform itself runs as root.",
     )
+    layer_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="`PULLWRIGHT_LAYER_BYTES`: what prepared environments may take on the disk; the least recently "
+        "used go first. None: a fifth of the disk, and less where less than a twentieth of it would be free.",
+    )
     model: ModelSettings = ModelSettings()
     mirrors: MirrorSettings = MirrorSettings()
     delivery: DeliverySettings = DeliverySettings()
@@ -316,6 +322,7 @@ class Settings(BaseModel):
             "home": env.get("PULLWRIGHT_HOME") or _default_home(env, os.geteuid() if uid is None else uid),
             "database_url": env.get("PULLWRIGHT_DATABASE_URL") or None,
             "sandbox_uid": env.get("PULLWRIGHT_SANDBOX_UID") or cls.model_fields["sandbox_uid"].default,
+            "layer_bytes": env.get("PULLWRIGHT_LAYER_BYTES") or None,
             "model": {
                 "name": env.get("PULLWRIGHT_MODEL") or None,
                 "base_url": env.get("PULLWRIGHT_MODEL_URL") or env.get("OPENAI_BASE_URL") or None,
@@ -380,6 +387,7 @@ _VARIABLES = {
     "home": "PULLWRIGHT_HOME",
     "database_url": "PULLWRIGHT_DATABASE_URL",
     "sandbox_uid": "PULLWRIGHT_SANDBOX_UID",
+    "layer_bytes": "PULLWRIGHT_LAYER_BYTES",
     "model.name": "PULLWRIGHT_MODEL",
     "model.base_url": "PULLWRIGHT_MODEL_URL",
     "model.api_key": "PULLWRIGHT_MODEL_KEY",

@@ -11,7 +11,8 @@
 - `forge.py`: `forge add|list|test|remove|webhook`.
 - `credential.py`: `env credential add|list|remove`.
 - `secret.py`: `env secret set|list|remove`.
-- `env.py`: `env list|show|prepare|shell|log`.
+- `shelf.py`: `env list|remove|clean`.
+- `env.py`: `env show|prepare|shell|log`.
 - `code.py`: `code map|find|refs|tests`.
 - `model.py`: `model add|list|test|remove`.
 - `serve.py`: `serve`.

@@ -1,4 +1,4 @@
-"""`env list|show|prepare|shell|log`, and the internet's commands beside them."""
+"""`env show|prepare|shell|log`, and the internet's commands beside them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pullwright.cli.credential import app as credential
 from pullwright.cli.internet import allow, deny, internet, learn, policy_lines
 from pullwright.cli.limits import limits
 from pullwright.cli.secret import app as secret
+from pullwright.cli.shelf import clean, list_environments, remove
 
 if TYPE_CHECKING:
     from pullwright.flow.desk import Order
@@ -24,41 +25,13 @@ app.command(allow, sort_key=6)
 app.command(deny, sort_key=7)
 app.command(learn, sort_key=8)
 app.command(limits, sort_key=9)
+app.command(list_environments, name="list", sort_key=0)
+app.command(remove, sort_key=11)
+app.command(clean, sort_key=12)
 app.command(credential)
 app.command(secret)
 
 _SHELL = ("sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh")
-
-
-@app.command(name="list", sort_key=0)
-def list_environments(*, json: bool = False) -> int:
-    """List the environments that are prepared on this machine.
-
-    Args:
-        json: Print them as a JSON array.
-    """
-
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
-        from pullwright.cli.screen import answer, answer_json, answer_table
-        from pullwright.cli.story import Line
-
-        async with opened_record() as record:
-            prepared = await record.environments()
-        if json:
-            answer_json([environment.model_dump(mode="json") for environment in prepared])
-        elif prepared:
-            rows = []
-            for one in prepared:
-                layer, _, key = one.key.partition("-")
-                when = f"{one.prepared.astimezone():%Y-%m-%d %H:%M}"
-                rows.append((one.repository, layer, key[:12], when if one.layer else f"failed {when}"))
-            answer_table(("REPOSITORY", "LAYER", "ENVIRONMENT", "PREPARED"), rows)
-        else:
-            answer([Line("no environment is prepared yet; `pullwright env prepare --repo PATH` prepares one")])
-        return 0
-
-    return asyncio.run(perform())
 
 
 @app.command(sort_key=1)
@@ -178,6 +151,7 @@ async def _survey(order: Order, *, prepare: bool, json: bool) -> int:
     from pullwright.cli.words import shown
     from pullwright.domain.policy import EnvironmentPolicy
     from pullwright.flow import desk
+    from pullwright.flow.shelf import tidy
 
     screen = Screen()
     async with opened_platform() as platform:
@@ -186,6 +160,7 @@ async def _survey(order: Order, *, prepare: bool, json: bool) -> int:
             with screen.moving():
                 if prepare:
                     surveyed = await desk.prepare_environment(platform, order, screen.step, warnings.append)
+                    await tidy(platform)
                 else:
                     surveyed = await desk.survey(platform, order, screen.step)
         finally:

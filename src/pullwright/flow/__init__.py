@@ -12,6 +12,7 @@
 - `scripts.py`: setup and maintenance scripts: run, told, what they left of secrets taken out.
 - `services.py`: services of an environment inside a machine.
 - `preparing.py`: environments that are made ready, or learned from, while nobody waits.
+- `shelf.py`: what prepared environments take on the disk, within a budget.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
 - `freshness.py`: how fresh the commit is that a task stands on.
 - `contents.py`: what a checkout needs besides the repository's own store.

@@ -34,6 +34,7 @@ from pullwright.flow.outside import Tell, limits_told, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.secrets import list_secrets
 from pullwright.flow.services import start_services
+from pullwright.flow.shelf import shelf
 from pullwright.flow.takeup import named, take_up_branch, take_up_pull_request
 from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.repos.export import exported
@@ -293,6 +294,7 @@ async def findings(platform: Platform) -> list[Finding]:
     git_remedy = "" if version else "install git (Debian package git)"
     found.append(Finding("git", version is not None, version or "not found", git_remedy))
     found.append(Finding("internet", True, f"sandboxes that may use it leave {platform.egress.words()}"))
+    found.append(await _room(platform))
     try:
         model = await platform.default_model()
     except ConfigurationError as error:
@@ -307,6 +309,17 @@ async def findings(platform: Platform) -> list[Finding]:
         more = f" and {len(offered) - 8} more" if len(offered) > 8 else ""
         found.append(Finding("local models", True, f"{', '.join(offered[:8])}{more}; name one with --model"))
     return found
+
+
+async def _room(platform: Platform) -> Finding:
+    there = await shelf(platform)
+    gigabytes = 10**9
+    text = (
+        f"prepared environments take {there.size / gigabytes:.1f} of {there.budget / gigabytes:.1f} GB "
+        f"(PULLWRIGHT_LAYER_BYTES), {there.disk.free / gigabytes:.1f} GB are free; the least recently used go first"
+    )
+    remedy = "remove what is not needed with `pullwright env remove` or `pullwright env clean --everything`"
+    return Finding("layers", there.size <= there.budget, text, remedy)
 
 
 async def prepare_environment(

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from pullwright.domain.errors import MachineError
 from pullwright.flow.followup import look_around
 from pullwright.flow.incoming import take_up_due
 from pullwright.flow.platform import Platform
+from pullwright.flow.shelf import tidy
 from pullwright.flow.shift import Shift
 from pullwright.flow.webhook import tell_due
 from pullwright.flow.workspace import Workspaces
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 LOCK_SECONDS = 0.25
 TELL_SECONDS = 1.0
+TIDY_SECONDS = 60.0
 LAST_WORDS_SECONDS = 5.0  # that a worker's end may wait for the webhook
 
 # Of the workflows' code, raised when their steps change. What runs under an earlier one is begun anew: the log, not the
@@ -77,7 +80,7 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     DBOS.launch()
     running: dict[str, asyncio.Task[None]] = {}
     attempts: dict[str, int] = {}
-    beside = [asyncio.create_task(job(platform)) for job in (_look_out, _tell, _listen)]
+    beside = [asyncio.create_task(job(platform)) for job in (_look_out, _tell, _listen, _keep_house)]
     try:
         while not await until():
             for task in await platform.record.under_way():
@@ -124,6 +127,14 @@ async def _look_out(platform: Platform) -> None:
     while seconds:
         await asyncio.sleep(seconds)
         await look_around(platform)
+
+
+async def _keep_house(platform: Platform) -> None:
+    """While there is a worker, what died leaves nothing, and prepared environments stay within their budget."""
+    while True:
+        with contextlib.suppress(MachineError):  # the work meets a full disk, too, and says so
+            await tidy(platform)
+        await asyncio.sleep(TIDY_SECONDS)
 
 
 def _workflow_database(platform: Platform) -> str:

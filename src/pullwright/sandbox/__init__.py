@@ -10,6 +10,7 @@
 - `streams.py`: pipes and terminals between a command inside and the event loop.
 - `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.
 - `traces.py`: secrets that a script has left in a layer, blanked or told.
+- `leases.py`: which layers are in use, by whatever process, since when.
 - `peers.py`: which command inside is at the other end of a connection.
 - `etc.py`: the sandbox's /etc: files of its own, and what of the host's programs need.
 - `limits.py`: limits of memory, processes and CPU time by cgroups, where they may be had; the rest by rlimits.

@@ -177,6 +177,24 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A layer on the disk."""
+
+    id: str
+    size: int  # bytes
+    used: float  # when it was used last, by the wall clock
+    held: bool  # whether a process uses it, this or another
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The disk that layers are on, in bytes."""
+
+    total: int
+    free: int
+
+
+@dataclass(frozen=True)
 class Trace:
     """A secret that was found in a layer."""
 
@@ -198,7 +216,7 @@ class Sandboxes(Protocol):
         ...
 
     async def has_layer(self, layer: str) -> bool:
-        """Whether a layer is there to build on."""
+        """Whether a layer is there to build on; then it is for some minutes, whoever makes room meanwhile."""
         ...
 
     async def layer_size(self, layer: str) -> int | None:
@@ -207,6 +225,18 @@ class Sandboxes(Protocol):
 
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
+        ...
+
+    async def layers(self) -> list[Layer]:
+        """Every layer that is there, in use or not."""
+        ...
+
+    async def evict(self, layer: Layer) -> bool:
+        """Remove a layer unless somebody uses it, or has since it was looked at; whether it is gone now."""
+        ...
+
+    async def disk(self) -> Disk:
+        """The disk that layers are on."""
         ...
 
     async def blank(self, layer: str, redactor: Redactor) -> list[Trace]:

@@ -1,8 +1,8 @@
 """Layers and writable copies on disk: made, published, dropped, cleaned up after a crash.
 
 Below the root: `layers/ID` are read-only trees with `workspace`, `home` and `env`; `run/OWNER/N` is what one sandbox
-writes, and a process holds `locks/OWNER` for as long as it lives; `trash` is on its way out. As root everything belongs
-to the sandboxes' own uid.
+writes, and a process holds `locks/OWNER` for as long as it lives; `trash` is on its way out; who uses a layer is in
+`leases` and `uses` (`leases.py`). As root everything belongs to the sandboxes' own uid.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pullwright.domain.errors import DataDirectoryError, DiskFull, MachineError, SandboxError
+from pullwright.sandbox.leases import Leases
 
 STAGE = "/tmp/pw"  # noqa: S108 - a place in the launcher's own mount namespace
 PARTS = ("workspace", "home", "env")
@@ -49,9 +50,9 @@ class Layers:
         self._uid = uid if os.geteuid() == 0 else os.geteuid()
         self._gid = uid if os.geteuid() == 0 else os.getegid()
         self.owner = secrets.token_hex(6)
+        self.leases = Leases(root)
         self._lock: int | None = None
         self._count = 0
-        self._sizes: dict[str, int] = {}  # a layer never changes
 
     def make_writable(self) -> Writable:
         """A fresh writable copy. Raises `DiskFull`."""
@@ -74,9 +75,6 @@ class Layers:
         `volatile` spares a sync of the whole file system at each unmount; its price is a fresh work directory for
         every mount and a sync before a layer is published (Documentation/filesystems/overlayfs.rst).
         """
-        for layer in layers:
-            if not self.has(layer):
-                raise SandboxError(f"the layer {layer} is gone; prepare the environment again")
         box = f"{STAGE}/box"
         lower = ":".join(f"{box}/layers/{layer}" for layer in (*reversed(layers), EMPTY))
         here = f"{box}/{writable.name}"
@@ -96,6 +94,7 @@ class Layers:
                     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             finally:
                 os.close(descriptor)
+            self.leases.publish(layer)
             writable.upper.rename(self.root / "layers" / layer)
         except OSError as error:
             raise _unwritable(self.root, error) from error
@@ -113,22 +112,42 @@ class Layers:
 
     def size(self, layer: str) -> int | None:
         """Bytes that a layer takes on the disk; None where it is gone."""
-        if not self.has(layer):
-            return None
-        if layer not in self._sizes:
-            blocks = 0
-            for folder, names, files in os.walk(self.path(layer)):
-                for name in (*names, *files):
-                    with contextlib.suppress(OSError):
-                        blocks += os.lstat(f"{folder}/{name}").st_blocks
-            self._sizes[layer] = blocks * 512
-        return self._sizes[layer]
+        return self.leases.size(layer) if self.has(layer) else None
+
+    def hold(self, layer: str) -> bool:
+        """Whether the layer is there; then nobody removes it for the next minutes."""
+        return bool(_LAYER.fullmatch(layer)) and self.leases.hold(layer)
+
+    def use(self, layers: tuple[str, ...]) -> None:
+        """Nobody removes these layers until they are left. Raises `SandboxError` where one is gone."""
+        gone = next((layer for layer in layers if not _LAYER.fullmatch(layer)), None) or self.leases.use(layers)
+        if gone is not None:
+            raise SandboxError(f"the layer {gone} is gone; prepare the environment again")
+
+    def all(self) -> list[str]:
+        """Every layer that is there."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(one.name for one in (self.root / "layers").iterdir() if _LAYER.fullmatch(one.name))
+        return []
 
     def drop(self, layer: str) -> None:
-        """Remove a layer."""
-        self._sizes.pop(layer, None)
+        """Remove a layer that one has made oneself."""
         if self.has(layer):
             self._discard(self.root / "layers" / layer)
+            self.leases.drop(layer)
+
+    def evict(self, layer: str, used: float) -> bool:
+        """Remove a layer unless somebody uses it, or has since `used`. Whatever happens it is there whole or gone."""
+        if not self.has(layer):
+            return False
+        aside = self.root / "trash" / secrets.token_hex(8)
+        with self.leases.alone(layer, used) as ours:
+            if not ours:
+                return False
+            (self.root / "layers" / layer).rename(aside)
+            (self.root / "uses" / layer).unlink(missing_ok=True)
+        _remove(aside)
+        return True
 
     def discard(self, writable: Writable) -> None:
         """Remove a writable copy."""
@@ -147,10 +166,16 @@ class Layers:
                 lock.unlink(missing_ok=True)
         for rubbish in (self.root / "trash").iterdir():
             _remove(rubbish)
+        there = set(self.all())
+        with contextlib.suppress(FileNotFoundError):
+            for note in (self.root / "uses").iterdir():
+                if note.name not in there:
+                    note.unlink(missing_ok=True)
         return dead
 
     def close(self) -> None:
-        """Let go of this process's writable copies."""
+        """Let go of this process's writable copies, and of the layers that it uses."""
+        self.leases.close()
         if self._lock is not None:
             self._discard(self.root / "run" / self.owner)
             self._lock_of(self.owner).unlink(missing_ok=True)
@@ -167,10 +192,12 @@ class Layers:
             "run",
             "locks",
             "trash",
+            "uses",
             f"layers/{EMPTY}",
             *(f"layers/{EMPTY}/{part}" for part in PARTS),
         ):
             self._mkdir(self.root / directory)
+        self.leases.open()
         # Held before the directory is there: whoever cleans meanwhile must not take it for a dead process's.
         self._lock = os.open(self._lock_of(self.owner), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pullwright.domain.errors import DiskFull, PullwrightError, SandboxError, SandboxUnavailable
 from pullwright.domain.secret import Redactor
 from pullwright.sandbox import peers, traces
-from pullwright.sandbox.base import ExecRequest, Finding, SandboxSpec, Trace
+from pullwright.sandbox.base import Disk, ExecRequest, Finding, Layer, SandboxSpec, Trace
 from pullwright.sandbox.bounds import Bounds
 from pullwright.sandbox.findings import look_around, remedy
 from pullwright.sandbox.layers import Layers
@@ -63,6 +63,38 @@ class LocalSandboxes:
         for bind in spec.binds:
             if not bind.source.exists():
                 raise SandboxError(f"{bind.source} cannot be shown inside: there is no such file")
+        self._layers.use(spec.layers)
+        try:
+            wall = await self._stand(spec)
+        except BaseException:
+            self._layers.leases.leave(spec.layers)
+            raise
+        limits = rlimits(spec.limits, memory=self.limits().memory is None)
+        bounds = Bounds(spec, wall, partial(self.limits().counts, wall.group))
+        sandbox = LocalSandbox(
+            spec,
+            wall,
+            self._layers,
+            bounds,
+            limits=limits,
+            groups=self.limits(),
+            off_loop=self._off_loop,
+            ended=lambda: self._ended(wall, spec.layers),
+        )
+        self._living[wall.group] = sandbox
+        self._watch.add(bounds)
+        bounds.on_close(partial(self._watch.drop, bounds))
+        try:
+            if spec.door:
+                listener = await asyncio.wait_for(wall.line.listen(spec.door.port), START_SECONDS)
+                await spec.door.open(listener, lambda port: self._off_loop(peers.command_of, wall.process.pid, port))
+        except (SandboxError, TimeoutError) as error:
+            await sandbox.stop()
+            raise SandboxUnavailable(f"the sandbox did not start: {error}") from error
+        return sandbox
+
+    async def _stand(self, spec: SandboxSpec) -> Wall:
+        """A wall with what is to be seen behind it."""
         wall = await self._walls.take()
         try:
             self.limits().hold(wall.group, spec.limits)
@@ -78,29 +110,7 @@ class LocalSandboxes:
             self._walls.remove(wall)
             raise
         wall.settle()
-        limits = rlimits(spec.limits, memory=self.limits().memory is None)
-        bounds = Bounds(spec, wall, partial(self.limits().counts, wall.group))
-        sandbox = LocalSandbox(
-            spec,
-            wall,
-            self._layers,
-            bounds,
-            limits=limits,
-            groups=self.limits(),
-            off_loop=self._off_loop,
-            ended=lambda: self._ended(wall),
-        )
-        self._living[wall.group] = sandbox
-        self._watch.add(bounds)
-        bounds.on_close(partial(self._watch.drop, bounds))
-        try:
-            if spec.door:
-                listener = await asyncio.wait_for(wall.line.listen(spec.door.port), START_SECONDS)
-                await spec.door.open(listener, lambda port: self._off_loop(peers.command_of, wall.process.pid, port))
-        except (SandboxError, TimeoutError) as error:
-            await sandbox.stop()
-            raise SandboxUnavailable(f"the sandbox did not start: {error}") from error
-        return sandbox
+        return wall
 
     def _shown(self, spec: SandboxSpec, wall: Wall) -> Shown:
         trees = [(bind.source, bind.target) for bind in spec.binds]
@@ -110,8 +120,8 @@ class LocalSandboxes:
         return Shown(overlay, spec.limits.memory // 4, spec.read_only, trees)
 
     async def has_layer(self, layer: str) -> bool:
-        """Whether a layer is there to build on."""
-        return self._layers.has(layer)
+        """Whether a layer is there to build on; then it is for some minutes, whoever makes room meanwhile."""
+        return self._layers.hold(layer)
 
     async def layer_size(self, layer: str) -> int | None:
         """Bytes that a layer takes on the disk; None where it is gone."""
@@ -120,6 +130,26 @@ class LocalSandboxes:
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
         await self._off_loop(self._layers.drop, layer)
+
+    async def layers(self) -> list[Layer]:
+        """Every layer that is there, in use or not."""
+
+        def looked() -> list[Layer]:
+            leases = self._layers.leases
+            leases.let_go()
+            return [Layer(one, leases.size(one), leases.used(one), leases.held(one)) for one in self._layers.all()]
+
+        return await self._off_loop(looked)
+
+    async def evict(self, layer: Layer) -> bool:
+        """Remove a layer unless somebody uses it, or has since it was looked at; whether it is gone now."""
+        return await self._off_loop(self._layers.evict, layer.id, layer.used)
+
+    async def disk(self) -> Disk:
+        """The disk that layers are on."""
+        root = next(path for path in (self._layers.root, *self._layers.root.parents) if path.exists())
+        found = os.statvfs(root)
+        return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
 
     async def blank(self, layer: str, redactor: Redactor) -> list[Trace]:
         """Take secrets out of a layer's texts; gives all that was found."""
@@ -186,6 +216,7 @@ class LocalSandboxes:
             self._cgroups = Cgroups.found()
         return self._cgroups
 
-    def _ended(self, wall: Wall) -> None:
+    def _ended(self, wall: Wall, layers: tuple[str, ...]) -> None:
         self._living.pop(wall.group, None)
         self._walls.clear(wall.group, wall.writable)
+        self._layers.leases.leave(layers)

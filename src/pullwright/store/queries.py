@@ -323,6 +323,23 @@ def save_environment(connection: Connection, environment: PreparedEnvironment) -
     _upsert(connection, ENVIRONMENTS, environment, ("repository", "key"))
 
 
+def forget_environment(connection: Connection, repository: str, key: str, layer: str) -> None:
+    """Forget a prepared environment, unless it has been prepared anew."""
+    table = ENVIRONMENTS
+    where = (table.c.repository == repository, table.c.key == key, table.c.layer == layer)
+    connection.execute(delete(table).where(*where))
+
+
+def repositories_under_way(connection: Connection) -> dict[str, datetime]:
+    """The repositories of unfinished tasks, by key, each with the moment that its oldest one was handed in."""
+    unfinished = select(TASKS.c.request, TASKS.c.created).where(TASKS.c.state.not_in(_FINAL))
+    found: dict[str, datetime] = {}
+    for request, created in connection.execute(unfinished):
+        key = request["repository"]["key"]
+        found[key] = min(created, found.get(key, created))
+    return found
+
+
 def find_policy(connection: Connection, repository: str) -> EnvironmentPolicy:
     """What has been decided about a repository's environment."""
     table = ENVIRONMENT_POLICIES

@@ -312,6 +312,15 @@ class Record:
         """All prepared environments, newest first."""
         return await self._database.read(queries.prepared_environments)
 
+    async def forget_environment(self, prepared: PreparedEnvironment) -> None:
+        """Forget a prepared environment, unless it has been prepared anew meanwhile."""
+        where = (prepared.repository, prepared.key, prepared.layer)
+        await self._database.write(queries.forget_environment, *where)
+
+    async def repositories_under_way(self) -> dict[str, datetime]:
+        """The repositories of unfinished tasks, by key, each with the moment that its oldest one was handed in."""
+        return await self._database.read(queries.repositories_under_way)
+
     async def policy(self, repository_key: str) -> EnvironmentPolicy:
         """What has been decided about a repository's environment; where nothing has, what holds by default."""
         return await self._database.read(queries.find_policy, repository_key)

@@ -23,7 +23,18 @@ from pullwright.domain.task import PullRequest, RepositoryRef
 from pullwright.domain.transcript import Event
 from pullwright.flow.platform import Platform
 from pullwright.forge.base import Forge, Proposal, Sign, Standing
-from pullwright.sandbox.base import ExecRequest, ExecResult, Finding, Process, Sandbox, Sandboxes, SandboxSpec, Trace
+from pullwright.sandbox.base import (
+    Disk,
+    ExecRequest,
+    ExecResult,
+    Finding,
+    Layer,
+    Process,
+    Sandbox,
+    Sandboxes,
+    SandboxSpec,
+    Trace,
+)
 from pullwright.store.record import Record
 
 INSIDE_SECONDS = 0.03  # how far into a command a fault strikes that is meant to hit its middle
@@ -190,6 +201,19 @@ class FaultySandboxes:
     async def drop_layer(self, layer: str) -> None:
         """As it is."""
         await self.inner.drop_layer(layer)
+
+    async def layers(self) -> list[Layer]:
+        """As they are."""
+        return await self.inner.layers()
+
+    async def evict(self, layer: Layer) -> bool:
+        """A point before."""
+        self.faults.passing("before evict")
+        return await self.inner.evict(layer)
+
+    async def disk(self) -> Disk:
+        """As it is."""
+        return await self.inner.disk()
 
     async def blank(self, layer: str, redactor: Redactor) -> list[Trace]:
         """As it is."""
