@@ -14,6 +14,7 @@
 - `attempts.py`: attempts: logs, long outputs by byte range.
 - `streams.py`: what happens, as server-sent events.
 - `feed.py`: one look at the record for everybody who listens.
+- `tools.py`: tasks as tools for other agents (MCP), under `/mcp`.
 - `webhooks.py`: where forges send what they tell.
 - `sign_in.py`: signing in at an OpenID Connect issuer.
 - `people.py`: users and teams.

@@ -60,6 +60,12 @@ async def _known(request: Request) -> tuple[Caller | None, bool]:
     return await (by_session(record, secret) if by_itself else by_token(record, secret)), by_itself
 
 
+async def caller_by_bearer(request: Request) -> Caller | None:
+    """Who asks by a token that was sent for this request; a browser's cookie is none."""
+    secret, by_itself = _secret(request)
+    return None if by_itself or not secret else await by_token(platform_of(request).record, secret)
+
+
 async def still_holds(request: Request, caller: Caller) -> bool:
     """Whether who asked before may still do and see the same; what takes long asks now and then."""
     found, _ = await _known(request)

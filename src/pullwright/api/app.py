@@ -35,6 +35,7 @@ from pullwright.api.codes import Codes
 from pullwright.api.console import Console
 from pullwright.api.feed import Feed
 from pullwright.api.problems import Problem, answer, answer_errors
+from pullwright.api.tools import Tools
 from pullwright.domain.value import now
 from pullwright.flow.oidc import Issuer
 from pullwright.flow.platform import Platform
@@ -82,6 +83,7 @@ def application(platform: Platform, hosts: frozenset[str], codes: Codes | None =
     async def _unchanged(_: Request, known: Unchanged) -> Response:
         return Response(status_code=304, headers={"etag": known.tag, "cache-control": "private, no-cache"})
 
+    app.state.tools = Tools(app)
     app.router.default = Console()
     app.add_middleware(Surrounded, hosts=hosts)
     return app
@@ -173,7 +175,8 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
     worker = asyncio.create_task(work(app.state.platform, until=until))
     app.state.worker = worker
     try:
-        yield
+        async with app.state.tools.running():
+            yield
     finally:
         await app.state.feed.close()
         await app.state.preparations.close()

@@ -57,18 +57,19 @@ async def submit(order: TaskOrder, response: Response, house: House, caller: Wri
     """
     if order.allow and not caller.scope.includes(Scope.ADMIN):
         raise Refused(403, "Not allowed", "`allow` takes admin; leave it out, or ask an admin to allow the hosts.")
-    task = await _submitted(house, order) if key is None else await _once(house, order, key)
+    task = await submitted(house, order) if key is None else await once(house, order, key)
     response.headers["location"] = f"/api/v1/tasks/{task.id}"
     return TaskView.of(task)
 
 
-async def _submitted(house: Platform, order: TaskOrder) -> Task:
+async def submitted(house: Platform, order: TaskOrder) -> Task:
+    """The task, handed in. Raises `UsageError` and what the flow raises."""
     if not order.prompt.strip():
         raise UsageError("the task is empty: say what is to be done")
     return await desk.submit(house, order.order())
 
 
-async def _once(house: Platform, order: TaskOrder, key: str) -> Task:
+async def once(house: Platform, order: TaskOrder, key: str) -> Task:
     """The task of this key: handed in now, or before."""
     digest = hashlib.sha256(order.model_dump_json().encode("utf-8", "replace")).hexdigest()
     known = await house.record.submission(key, digest)
@@ -79,7 +80,7 @@ async def _once(house: Platform, order: TaskOrder, key: str) -> Task:
             raise Refused(409, "On its way", "The same order is being handed in; ask again in a moment.")
         return await house.record.task(known.task)
     try:
-        task = await _submitted(house, order)
+        task = await submitted(house, order)
     except BaseException:
         await house.record.keep_submission(key, None)
         raise

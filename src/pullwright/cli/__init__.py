@@ -17,6 +17,7 @@
 - `model.py`: `model add|list|test|remove`.
 - `serve.py`: `serve`.
 - `token.py`: `token create|list|revoke`.
+- `mcp.py`: `mcp`.
 - `people.py`: `user add|list|role|remove|sign-in`, `team add|list|change|remove`.
 - `doctor.py`: `doctor`.
 - `worker.py`: the worker that `--no-wait` leaves behind.

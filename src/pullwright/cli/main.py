@@ -50,6 +50,7 @@ _COMMANDS = (
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
     ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
     ("serve:serve", "serve", "Serve the console and the API, and do the work of all tasks."),
+    ("mcp:mcp", "mcp", "Serve tasks as tools for other agents and editors (MCP), on standard input and output."),
     ("token:app", "token", "Tokens for the API: create, list, revoke."),
     ("people:user_app", "user", "Who may use the server: add, list, role, remove, sign-in."),
     ("people:team_app", "team", "Who sees which repositories' tasks: add, list, change, remove."),
