@@ -269,3 +269,9 @@ async def test_an_admin_sees_what_was_told(scene: Scene) -> None:
     _, secret = await issue_token(scene.platform.record, "admin", Scope.ADMIN)
     listed = await scene.client.get("/webhooks", headers={"authorization": f"Bearer {secret}"})
     assert [(one["fate"], one["asked"]["by"]) for one in listed.json()] == [("ignored", "sam")]
+    admin = {"authorization": f"Bearer {secret}"}
+    made = await scene.client.post(f"/forges/{scene.host}/webhook", json={}, headers=admin)
+    assert made.json()["url"] == f"https://pullwright.example/api/v1/webhooks/{scene.host}"
+    await scene.send(scene.hook.labelled(scene.issue(), "pullwright", "wanda"), 403)
+    new = Hook(scene.side, REPOSITORY, made.json()["secret"])
+    await scene.send(new.labelled(scene.issue(), "pullwright", "wanda"))

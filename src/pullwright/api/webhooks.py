@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
 from pullwright.api.access import Admin, House, Whole
+from pullwright.api.orders import Sent
 from pullwright.api.problems import problems
 from pullwright.domain.incoming import Fate, Told
 from pullwright.flow import incoming
@@ -40,3 +41,31 @@ async def hear(host: Annotated[str, Path(max_length=255)], request: Request, who
 async def heard(house: House, _: Admin) -> list[Told]:
     """The newest 100, newest first."""
     return await incoming.latest(house.record)
+
+
+class WebhookOrder(Sent):
+    """What a forge is to prove itself with."""
+
+    secret: str | None = Field(None, min_length=16, max_length=400, description="A new one is made if not given.")
+
+
+class Webhook(BaseModel):
+    """What a forge's webhook has to be told."""
+
+    url: str = Field(description="Where it sends to, as application/json.")
+    events: str = Field(description="What to tick.")
+    secret: str = Field(description="What deliveries are signed with; shown this once.")
+
+
+@router.post(
+    "/forges/{host}/webhook",
+    status_code=201,
+    responses=problems(400, 401, 403, 404, 422),
+    summary="Let a forge tell, with a new secret",
+)
+async def set_up(host: Annotated[str, Path(max_length=255)], order: WebhookOrder, house: House, _: Admin) -> Webhook:
+    """An earlier secret is good no more."""
+    entry = await incoming.entry_at(house, host)
+    secret = await incoming.set_secret(house.record, entry.host, order.secret)
+    url = incoming.address(house.settings.url, entry.host)
+    return Webhook(url=url, events=incoming.EVENTS[entry.kind], secret=secret)

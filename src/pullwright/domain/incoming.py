@@ -98,7 +98,7 @@ def read(kind: str, event: str, sent: Json, names: Names) -> Asked | None:
                 return _gitea(event, sent, names)
             case _:
                 return _gitlab(event, sent, names)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"the event {event!r} lacks {error}") from error
 
 

@@ -49,6 +49,7 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "DELETE /teams/{team}": ADMIN,
     "POST /webhooks/{host}": ANYBODY,  # proven by a signature
     "GET /webhooks": ADMIN,
+    "POST /forges/{host}/webhook": ADMIN,
     "GET /environments": VIEWER,
     "POST /environments/prepare": MEMBER,
     "POST /environments/learn": ADMIN,

@@ -1,9 +1,9 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
 import { type Schema, api, got } from "../api/client";
 import { meQuery } from "../api/queries";
-import { Button } from "../parts/Button";
+import { Button, buttonClass } from "../parts/Button";
 import { Field, Input } from "../parts/Field";
 import { ErrorBox } from "../parts/Says";
 
@@ -25,10 +25,18 @@ export function useSignIn() {
   });
 }
 
+/** Who else vouches for people, if the server trusts anybody to. */
+const waysQuery = queryOptions({
+  queryKey: ["ways"],
+  queryFn: ({ signal }) => got(api.GET("/api/v1/session/ways", { signal })),
+  staleTime: Infinity,
+});
+
 /** Who is not signed in sees this and nothing else. */
 export function SignIn() {
   const signIn = useSignIn();
   const [token, setToken] = useState("");
+  const ways = useQuery(waysQuery);
   const { mutate } = signIn;
   useEffect(() => {
     const code = codeInAddress();
@@ -57,6 +65,11 @@ export function SignIn() {
         <Button type="submit" look="primary" busy={signIn.isPending} disabled={token.trim() === ""}>
           Sign in
         </Button>
+        {ways.data?.oidc && (
+          <a className={buttonClass({})} href={`/api/v1/session/oidc?back=${encodeURIComponent(location.pathname + location.search)}`}>
+            Sign in with {ways.data.oidc}
+          </a>
+        )}
       </form>
     </main>
   );
