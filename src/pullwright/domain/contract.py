@@ -107,6 +107,7 @@ class TaskView(Value):
     waiting_for: str | None
     reason: str | None
     prompt: str
+    by: str | None = Field(description="The user who handed it in; null: whoever has the server's own tokens.")
     repository: str = Field(description="An absolute path, or a URL.")
     base: str = Field(description="Id of the commit that the work starts from.")
     created: datetime
@@ -127,6 +128,7 @@ class TaskView(Value):
             waiting_for=task.waiting_for,
             reason=task.reason,
             prompt=task.request.prompt,
+            by=task.request.by,
             repository=task.request.repository.location,
             base=task.request.base_commit,
             created=task.created,

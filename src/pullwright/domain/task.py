@@ -105,6 +105,7 @@ class TaskRequest(Value):
     """What a person asked for. Never changes once submitted."""
 
     prompt: str = Field(min_length=1)
+    by: str | None = Field(None, description="The user who handed it in; None: whoever has this machine.")
     repository: RepositoryRef
     base: str | None = Field(None, description="Ref or commit as the person wrote it; None: the repository's HEAD.")
     base_commit: str = Field(description="The commit it was resolved to when the task was submitted.")

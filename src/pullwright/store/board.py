@@ -64,6 +64,7 @@ class TaskRow(Value):
 
     id: str
     title: str = Field(description="The first line of what was asked.")
+    by: str | None = Field(description="The user who handed it in; null: whoever has the server's own tokens.")
     state: State
     waiting_for: str | None
     reason: str | None
@@ -217,6 +218,7 @@ def _row(row: Row[Any], attempts: tuple[AttemptRow, ...]) -> TaskRow:
     return TaskRow(
         id=row.id,
         title=lines[0][:_TITLE] if lines else "",
+        by=request.by,
         state=row.state,
         waiting_for=row.waiting_for,
         reason=row.reason,

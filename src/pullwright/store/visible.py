@@ -70,9 +70,10 @@ class VisibleRecord(Record):
             raise _unseen(repository_key)
 
     async def submit(self, task: Task) -> Task:
-        """A task of a repository that the caller sees."""
+        """A task of a repository that the caller sees; it is theirs from then on."""
         self._check_repository(task.repository)
-        return await super().submit(task)
+        by = None if self.caller.user is None else self.caller.name
+        return await super().submit(task.model_copy(update={"request": task.request.model_copy(update={"by": by})}))
 
     async def add_attempt(self, attempt: Attempt) -> Attempt:
         """An attempt at a task that the caller sees."""

@@ -368,6 +368,15 @@ async def test_a_repository_is_named_only_by_those_who_have_it(client: httpx.Asy
     assert len(set(told)) == 1
 
 
+async def test_a_task_says_who_handed_it_in(client: httpx.AsyncClient, people: People) -> None:
+    task = await people.platform.record.task("red00001")
+    for who, task_id in (("member", "red00003"), ("admin", "red00004")):
+        await (await people.sees(who)).record.submit(task.model_copy(update={"id": task_id, "attempts": ()}))
+        assert (await client.get(f"/tasks/{task_id}", headers=people.headers["viewer"])).json()["by"] == who
+    rows = (await client.get("/board", headers=people.headers["viewer"])).json()["items"]
+    assert {row["id"]: row["by"] for row in rows} == {"red00001": None, "red00003": "member", "red00004": "admin"}
+
+
 async def test_keys_of_clients_are_each_persons_own(people: People) -> None:
     mine, theirs = await people.sees("member"), await people.sees("other")
     await mine.record.submission("monday", "one")
