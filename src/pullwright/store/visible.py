@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pullwright.domain.access import Caller, Scope, Token
-from pullwright.domain.errors import UsageError
+from pullwright.domain.errors import NotAllowed, UsageError
 from pullwright.domain.value import task_of
 from pullwright.store import queries, surface
 from pullwright.store.record import Record
@@ -243,6 +243,17 @@ class VisibleRecord(Record):
     async def environments(self) -> list[PreparedEnvironment]:
         """Of the repositories that the caller sees."""
         return [one for one in await super().environments() if self.sees(one.repository)]
+
+    async def forget_environment(self, prepared: PreparedEnvironment) -> None:
+        """Of a repository that the caller sees."""
+        self._check_repository(prepared.repository)
+        await super().forget_environment(prepared)
+
+    async def repositories_under_way(self) -> dict[str, datetime]:
+        """For whoever sees everything: layers that a part of the record does not name would be taken for nobody's."""
+        if self.caller.repositories is not None:
+            raise NotAllowed("only an admin looks after all layers of this machine")
+        return await super().repositories_under_way()
 
     async def policy(self, repository_key: str) -> EnvironmentPolicy:
         """Of a repository that the caller sees."""
