@@ -110,7 +110,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         internet = LocalInternet(Path(folder))
         internet.addresses["localhost"] = ["127.0.0.1"]
-        internet._context(("localhost",))
+        internet.context(("localhost",))
         sandboxes = LocalSandboxes(Path(folder, "sandboxes"), uid=64200)
         proxy = Proxy(Machine(certificates=internet.authority), Path(folder, "egress"), internet.resolve)
         command = [PYTHON, "-c", ORIGIN, str(Path(folder, "localhost.pem")), str(options.megabytes)]

@@ -71,6 +71,15 @@ def test_the_proxy_of_the_machine(host: str, tls: bool, relay: Relay | None, tmp
     assert Machine.found(env, tmp_path, tmp_path).relay(host, tls=tls) == relay
 
 
+def test_a_proxy_over_tls_and_one_that_is_not_spoken(tmp_path: Path) -> None:
+    env = {"https_proxy": "https://u:p@proxy.corp", "http_proxy": "socks5://old.corp:1080"}
+    found = Machine.found(env, tmp_path, tmp_path)
+    assert found.relay("example.com", tls=True) == Relay("proxy.corp", 443, "Basic dTpw", tls=True)
+    assert found.relay("example.com", tls=False) is None
+    assert "through the proxy proxy.corp:443 over TLS" in found.words()
+    assert "not through its socks5 proxy, which is not spoken here" in found.words()
+
+
 def hello(name: str | None) -> bytes:
     """What OpenSSL sends first."""
     context = ssl.create_default_context()

@@ -7,6 +7,7 @@
 - `hello.py`: the server name in the first bytes of TLS.
 - `exchange.py`: HTTP request by request, each decided before it is passed on.
 - `dial.py`: a name becomes one address, is checked, and that address is connected to.
+- `relay.py`: the way through a proxy of this machine's own, in the clear or over TLS.
 - `inspection.py`: the platform's side of looking into TLS.
 - `inspector.py`: the process that looks into TLS.
 - `authority.py`: a certificate authority for one sandbox.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pullwright.domain.network import Address, Reach, Verdict, address_of, decide_address, names, refused_address
 from pullwright.egress.machine import Machine, Relay
-from pullwright.egress.stream import peek
+from pullwright.egress.relay import Refusal, Relays
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 
@@ -17,7 +17,6 @@ _CONNECT_SECONDS = 15.0
 _RESOLVE_SECONDS = 15.0
 _RELAY_SECONDS = 30.0
 _ADDRESSES = 4  # of one name that are tried
-_HEAD = 16 * 1024
 
 
 class Refused(Exception):
@@ -52,6 +51,7 @@ class Dialler:
     def __init__(self, machine: Machine, resolve: Resolve = look_up) -> None:
         self._machine = machine
         self._resolve = resolve
+        self._relays = Relays(machine.certificates)
 
     async def dial(self, reach: Reach, host: str, port: int, *, tls: bool, tunnel: bool = True) -> Dialled:
         """Connect. Without `tunnel` this machine's proxy may be left to be asked request by request.
@@ -90,23 +90,20 @@ class Dialler:
         raise Unreachable(f"{host}:{port} cannot be reached ({said or 'it has no address'})")
 
     async def _by_relay(self, relay: Relay, host: str, port: int, *, tunnel: bool) -> Dialled:
+        name = f"this machine's proxy {relay.host}:{relay.port}"
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 sock = await _open_by_name(relay.host, relay.port)
         except OSError as error:
-            raise Unreachable(f"this machine's proxy {relay.host}:{relay.port} cannot be reached ({error})") from error
-        if not tunnel:
-            return Dialled(sock, relay)
+            raise Unreachable(f"{name} cannot be reached ({error})") from error
         try:
             async with asyncio.timeout(_RELAY_SECONDS):
-                status = await _ask_for_tunnel(sock, relay, host, port)
+                way = await self._relays.through(relay, sock, f"{host}:{port}" if tunnel else None)
+        except Refusal as error:
+            raise Unreachable(f"{name} answered {error}") from error
         except OSError as error:
-            sock.close()
-            raise Unreachable(f"this machine's proxy {relay.host}:{relay.port} gave no answer ({error})") from error
-        if not status.startswith("2"):
-            sock.close()
-            raise Unreachable(f"this machine's proxy {relay.host}:{relay.port} answered {status}")
-        return Dialled(sock)
+            raise Unreachable(f"{name} gave no answer ({error})") from error
+        return Dialled(way, None if tunnel else relay)
 
 
 async def _connected(address: Address, port: int) -> socket.socket:
@@ -128,18 +125,3 @@ async def _open_by_name(host: str, port: int) -> socket.socket:
         with contextlib.suppress(OSError):
             return await _connected(address, port)
     return await _connected(addresses[-1], port)
-
-
-async def _ask_for_tunnel(sock: socket.socket, relay: Relay, host: str, port: int) -> str:
-    """Ask a proxy for a way through (RFC 9110 section 9.3.6); gives the status it answers with."""
-    login = f"Proxy-Authorization: {relay.authorization}\r\n" if relay.authorization else ""
-    request = f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{login}\r\n"
-    await asyncio.get_running_loop().sock_sendall(sock, request.encode())
-    head = b""
-    while b"\r\n\r\n" not in head:
-        more = await peek(sock, len(head), _HEAD)
-        if len(more) <= len(head) or len(more) >= _HEAD:
-            raise ConnectionError("it hung up")
-        head = more
-    sock.recv(head.index(b"\r\n\r\n") + 4)
-    return head.split(b"\r\n")[0].decode("latin-1").partition(" ")[2][:80]

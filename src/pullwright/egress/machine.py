@@ -40,6 +40,7 @@ class Relay:
     host: str
     port: int
     authorization: str | None = None  # the value of Proxy-Authorization
+    tls: bool = False  # whether it is spoken to over TLS
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,21 @@ class Machine:
 
     def words(self) -> str:
         """What was found, in one line; no login is in it."""
-        relays = {f"{relay.host}:{relay.port}" for tls in (True, False) if (relay := self.relay("", tls=tls))}
+        relays = {
+            f"{relay.host}:{relay.port}{' over TLS' if relay.tls else ''}"
+            for tls in (True, False)
+            if (relay := self.relay("", tls=tls))
+        }
         parts = [f"through the proxy {' and '.join(sorted(relays))}" if relays else "directly"]
+        parts += [f"not through {kind}, which is not spoken here" for kind in self._unspoken()]
         parts += [f"packages from {', '.join(self.mirrors)}"] if self.mirrors else []
         parts.append(f"trusting {self.certificates}" if self.certificates else "no certificates found")
         return "; ".join(parts)
+
+    def _unspoken(self) -> list[str]:
+        """Proxies that are configured and cannot be followed, by their kind."""
+        kinds = {urlsplit(address).scheme for scheme, address in self.proxies.items() if scheme != "no"}
+        return sorted(f"its {kind} proxy" for kind in kinds - {*_WEB, ""} if kind)
 
     def relay(self, host: str, *, tls: bool) -> Relay | None:
         """The proxy that this machine is configured to reach a host by."""
@@ -86,9 +97,10 @@ class Machine:
         if not chosen or _is_exempt(host, self.proxies.get("no", "")):
             return None
         parts = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme not in _WEB or not parts.hostname:
             return None
-        return Relay(parts.hostname, parts.port or 3128, _login(parts))
+        tls = parts.scheme == "https"
+        return Relay(parts.hostname, parts.port or (443 if tls else 3128), _login(parts), tls)
 
 
 def _proxies(env: Mapping[str, str]) -> dict[str, str]:

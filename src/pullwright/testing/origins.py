@@ -86,7 +86,7 @@ class LocalInternet:
         for name in names:
             self.addresses.setdefault(name, ["127.0.0.1"])
         origin = Origin(handler)
-        context = self._context(names) if tls else None
+        context = self.context(names) if tls else None
         if context:
             context.sni_callback = origin.named
         server = await asyncio.start_server(origin.serve, "127.0.0.1", port, ssl=context, backlog=256)
@@ -97,7 +97,8 @@ class LocalInternet:
             server.close()
             origin.close()
 
-    def _context(self, names: tuple[str, ...]) -> ssl.SSLContext:
+    def context(self, names: tuple[str, ...]) -> ssl.SSLContext:
+        """What a server of these names speaks TLS with."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         certificate = _certificate(subject, self._name, key, self._key, list(names))

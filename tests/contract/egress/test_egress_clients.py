@@ -150,6 +150,81 @@ async def test_java(start: Start, internet: LocalInternet) -> None:
         assert [asked.headers["user-agent"].split("/")[0] for asked in origin.asked] == ["Java"]
 
 
+def a_module(name: str) -> Mapping[str, bytes]:
+    """What a Go module proxy serves of one module (go.dev/ref/mod#goproxy-protocol)."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as packed:
+        packed.writestr(f"{name}@v1.0.0/go.mod", f"module {name}\n")
+        packed.writestr(f"{name}@v1.0.0/tiny.go", 'package tiny\n\nconst Word = "tiny is here"\n')
+    info = b'{"Version": "v1.0.0", "Time": "2020-01-01T00:00:00Z"}'
+    at = f"/{name}/@v"
+    files = {"list": b"v1.0.0\n", "v1.0.0.info": info, "v1.0.0.mod": f"module {name}\n".encode()}
+    return {f"{at}/{file}": text for file, text in files.items()} | {f"{at}/v1.0.0.zip": data.getvalue()}
+
+
+_GO = 'package main\n\nimport (\n\t"fmt"\n\t"mod.test/tiny"\n)\n\nfunc main() { fmt.Println(tiny.Word) }\n'
+
+
+@has("go")
+async def test_go(start: Start, internet: LocalInternet) -> None:
+    async with internet.server("go.test", handler=files(a_module("mod.test/tiny"))) as origin:
+        outside = await start(f"GET,HEAD go.test:{origin.port}")
+        await outside.sandbox.write("/workspace/main.go", _GO.encode())
+        await outside.sandbox.write("/workspace/go.mod", b"module here\n\nrequire mod.test/tiny v1.0.0\n")
+        proxy = f"GOPROXY=https://go.test:{origin.port} GONOSUMDB='*' GOFLAGS=-mod=mod"
+        ran = await outside.sh(f"{proxy} go run .")
+        assert ran.stdout == b"tiny is here\n", ran.stderr
+
+
+def a_crate(address: str) -> Mapping[str, bytes]:
+    """What a sparse registry serves of one crate (doc.rust-lang.org/cargo/reference/registry-index.html)."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as package:
+        for name, text in (
+            ("Cargo.toml", '[package]\nname = "tiny"\nversion = "1.0.0"\nedition = "2018"\n'),
+            ("src/lib.rs", 'pub const WORD: &str = "tiny is here";\n'),
+        ):
+            member = tarfile.TarInfo(f"tiny-1.0.0/{name}")
+            member.size = len(text)
+            package.addfile(member, io.BytesIO(text.encode()))
+    digest = hashlib.sha256(data.getvalue()).hexdigest()
+    entry = {"name": "tiny", "vers": "1.0.0", "deps": [], "cksum": digest, "features": {}, "yanked": False}
+    return {
+        "/index/config.json": json.dumps({"dl": f"{address}/dl"}).encode(),
+        "/index/ti/ny/tiny": json.dumps(entry).encode() + b"\n",
+        "/dl/tiny/1.0.0/download": data.getvalue(),
+    }
+
+
+_CARGO = """
+[package]
+name = "here"
+version = "0.1.0"
+edition = "2018"
+
+[dependencies]
+tiny = { version = "1", registry = "made-up" }
+"""
+
+
+@pytest.mark.long  # the compiler alone takes seconds
+@has("cargo", "rustc")
+async def test_cargo(start: Start, internet: LocalInternet) -> None:
+    async with internet.server("crates.test") as origin:
+        address = f"https://crates.test:{origin.port}"
+        origin.handler = files(a_crate(address))
+        outside = await start(f"GET,HEAD crates.test:{origin.port}")
+        write = outside.sandbox.write
+        await write("/workspace/Cargo.toml", _CARGO.encode())
+        await write("/workspace/src/main.rs", b'fn main() { println!("{}", tiny::WORD); }\n')
+        config = f'[registries.made-up]\nindex = "sparse+{address}/index/"\n'
+        await write("/workspace/.cargo/config.toml", config.encode())
+        # Before 1.68 a cargo knows such registries only when it is told that it may.
+        early = "cargo --version | grep -qE ' 1\\.(6[0-7]|[0-5][0-9])\\.' && more='-Z sparse-registry'"
+        ran = await outside.sh(f"{early}; RUSTC_BOOTSTRAP=1 /usr/bin/cargo $more run -q")
+        assert ran.stdout == b"tiny is here\n", ran.stderr
+
+
 @pytest.mark.skipif(not Path("/usr/bin/wget").exists(), reason="the sandbox shows no wget")
 async def test_wget(start: Start, internet: LocalInternet) -> None:
     async with internet.server("page.test") as origin:

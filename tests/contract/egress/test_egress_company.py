@@ -1,9 +1,13 @@
 """A machine whose own way out is a proxy, and whose packages come from mirrors: sandboxes follow."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from pullwright.domain.network import Internet, Reach
 from pullwright.domain.transcript import EgressDecided
@@ -19,7 +23,7 @@ from .test_egress_clients import UV, an_index
 
 
 @asynccontextmanager
-async def a_company_proxy() -> AsyncIterator[tuple[int, list[bytes]]]:
+async def a_company_proxy(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, list[bytes]]]:
     """Takes CONNECT and plain requests for any name, and leads all of them to the loopback."""
     heads: list[bytes] = []
 
@@ -44,7 +48,7 @@ async def a_company_proxy() -> AsyncIterator[tuple[int, list[bytes]]]:
             theirs.write(head)
         await asyncio.gather(pour(reader, theirs), pour(ours, writer), return_exceptions=True)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "localhost", 0, family=socket.AF_INET, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1], heads
     finally:
@@ -67,13 +71,17 @@ async def outside_of(
     return Outside(await sandboxes.start(SandboxSpec("company", door=door, binds=(UV,))), told), proxy
 
 
-async def test_the_machines_own_proxy_is_the_way(internet: LocalInternet, sandboxes: LocalSandboxes) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_the_machines_own_proxy_is_the_way(
+    internet: LocalInternet, sandboxes: LocalSandboxes, scheme: str
+) -> None:
+    tls = internet.context(("localhost",)) if scheme == "https" else None
     async with (
         internet.server("good.test") as origin,
         internet.server("plain.test", tls=False) as plain,
-        a_company_proxy() as (port, heads),
+        a_company_proxy(tls) as (port, heads),
     ):
-        address = f"http://ada:pass@127.0.0.1:{port}"
+        address = f"{scheme}://ada:pass@localhost:{port}"
         machine = Machine({"http": address, "https": address, "no": "direct.test"}, certificates=internet.authority)
         rules = (f"good.test:{origin.port}", f"plain.test:{plain.port}", f"direct.test:{plain.port}", "blocked.test:*")
         reach = Reach(internet=Internet.ALLOW, allow=(*rules, "127.0.0.1:*"))
@@ -90,6 +98,19 @@ async def test_the_machines_own_proxy_is_the_way(internet: LocalInternet, sandbo
         assert "no rule" in await outside.said("curl -sSv https://other.test/")
         assert len(heads) == 3  # what is refused here does not get as far as there
         assert "pass" not in await outside.said("env")
+        await proxy.close()
+
+
+async def test_a_proxy_over_tls_that_nobody_vouches_for_is_not_used(
+    internet: LocalInternet, sandboxes: LocalSandboxes
+) -> None:
+    async with a_company_proxy(internet.context(("localhost",))) as (port, heads):
+        machine = Machine({"https": f"https://ada:pass@localhost:{port}"})
+        outside, proxy = await outside_of(
+            machine, internet, sandboxes, Reach(internet=Internet.ALLOW, allow=("a.test",))
+        )
+        assert "certificate verify failed" in await outside.said("curl -sSv https://a.test/")
+        assert heads == []
         await proxy.close()
 
 
