@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from pullwright.code.detect import choose, detect
 from pullwright.code.repository_file import parse
 from pullwright.domain.environment import Environment, Origin, ToolServer
 from pullwright.domain.errors import UsageError
+from pullwright.domain.image import Image, image_reference
 from pullwright.repos.mirror import TreeEntry
 
 PLAIN_TEST = "def test_x():\n    assert True\n"
@@ -277,10 +279,65 @@ async def test_python_scripts_of_a_persons_own_find_what_they_expect() -> None:
     assert choose(environment, None, "", None).setup.command is None
 
 
+async def test_an_option_wins_over_a_persons_decision_and_that_over_the_file() -> None:
+    environment = await detected({"a.py": ""})
+    file = b'image = "docker://debian:12"'
+
+    def image(option: str | None, decided: str | None) -> str | None:
+        chosen = choose(environment, file, None, None, images=(option, decided)).image
+        return chosen.reference if chosen else None
+
+    assert image(None, None) == "docker://debian:12"
+    assert image(None, "dir:/srv/tree") == "dir:/srv/tree"
+    assert image("oci:/srv/x:1", "dir:/srv/tree") == "oci:/srv/x:1"
+    assert image("host", "dir:/srv/tree") is None
+    assert choose(environment, None, None, None).image is None
+    bare = environment.key()
+    of = environment.model_copy(update={"image": Image(reference="docker://debian:12", digest="sha256:" + "0" * 64)})
+    assert len({bare, of.key(), environment.model_copy(update={"image": Image(reference="docker://x")}).key()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("host", None),
+        ("docker://debian", "docker://debian"),
+        ("docker://registry.example:5000/team/image:1.2", "docker://registry.example:5000/team/image:1.2"),
+        ("oci:layout", "oci:/cwd/layout"),
+        ("oci:/srv/layout:v1", "oci:/srv/layout:v1"),
+        ("dir:tree", "dir:/cwd/tree"),
+    ],
+)
+def test_references_of_images_are_kept_whole(text: str, kept: str | None) -> None:
+    assert image_reference(text, cwd=Path("/cwd")) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "debian", "docker://", "docker://Debian", "docker://x y", "docker://a --b", "oci:/a:b:c", "docker:///etc"],
+)
+def test_what_is_no_reference_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is none: write docker://"):
+        image_reference(text, cwd=Path("/cwd"))
+
+
+def test_a_pinned_image_is_asked_for_by_its_digest() -> None:
+    digest = "sha256:" + "a" * 64
+    assert (
+        Image(reference="docker://r.example:5000/a/b:1", digest=digest).pinned
+        == f"docker://r.example:5000/a/b@{digest}"
+    )
+    image = Image(reference="oci:/srv/layout:v1", digest=digest)
+    assert (image.place, image.tag, image.is_directory) == (Path("/srv/layout"), "v1", False)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b'image = "x"', "`image` is not supported in this version"),
+        (b'image = "x"', "write docker://NAME"),
+        (b"image = 3", "`image` must be a string"),
+        (b'image = "dir:/etc"', "a branch cannot name directories of this host"),
+        (b'image = "oci:images/base"', "a branch cannot name directories of this host"),
         (b'services = "postgres"', "`services` must be a list"),
         (b'services = ["db"]', "services.db is not known by name"),
         (b'services = ["A b"]', "'A b' is no name of a service"),
@@ -384,3 +441,19 @@ def test_services_by_name_and_of_ones_own() -> None:
     assert (own.command, own.ready, own.prepare) == ("serve", None, None)
     (other,) = parse(b'[services.redis]\ncommand = "valkey-server"').services
     assert (other.command, other.ready, other.package) == ("valkey-server", None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "wants"),
+    [
+        (
+            b"E: Could not open lock file /var/lib/dpkg/lock (13: Permission denied)\nare you root?",
+            True,
+        ),
+        (b"mkdir: cannot create directory '/usr/local/x': Read-only file system", True),
+        (b"dpkg: error: requested operation requires superuser privilege", True),
+        (b"1 failed, 3 passed", False),
+    ],
+)
+def test_a_setup_that_lacks_roots_rights_is_known(said: bytes, wants: bool) -> None:
+    assert setup_script.failure("x", said).wants_root is wants

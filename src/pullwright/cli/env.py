@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from pullwright.cli.credential import app as credential
-from pullwright.cli.internet import allow, deny, internet, learn, policy_lines
+from pullwright.cli.internet import allow, deny, image, internet, learn, policy_lines
 from pullwright.cli.limits import limits
 from pullwright.cli.secret import app as secret
 from pullwright.cli.shelf import clean, list_environments, remove
@@ -28,6 +28,7 @@ app.command(limits, sort_key=9)
 app.command(list_environments, name="list", sort_key=0)
 app.command(remove, sort_key=11)
 app.command(clean, sort_key=12)
+app.command(image, sort_key=10)
 app.command(credential)
 app.command(secret)
 
@@ -41,6 +42,7 @@ def show(
     base: str | None = None,
     check: str | None = None,
     setup: str | None = None,
+    image: str | None = None,
     sparse: list[str] | None = None,
     json: bool = False,
 ) -> int:
@@ -51,10 +53,11 @@ def show(
         base: The branch, tag or commit to look at; the repository's HEAD if not given.
         check: A check command, as `run` would be given it.
         setup: A setup command, as `run` would be given it.
+        image: What is inside, as `run` would be given it.
         sparse: A directory to lay out, as `run` would be given it.
         json: Print it as JSON.
     """
-    return asyncio.run(_survey(_order(repo, base, check, setup, sparse), prepare=False, json=json))
+    return asyncio.run(_survey(_order(repo, base, check, setup, image, sparse), prepare=False, json=json))
 
 
 @app.command(sort_key=2)
@@ -64,6 +67,7 @@ def prepare(
     base: str | None = None,
     check: str | None = None,
     setup: str | None = None,
+    image: str | None = None,
     sparse: list[str] | None = None,
     json: bool = False,
 ) -> int:
@@ -74,10 +78,11 @@ def prepare(
         base: The branch, tag or commit to prepare; the repository's HEAD if not given.
         check: A check command, as `run` would be given it.
         setup: A setup command, as `run` would be given it.
+        image: What is inside, as `run` would be given it.
         sparse: A directory to lay out, as `run` would be given it.
         json: Print it as JSON.
     """
-    return asyncio.run(_survey(_order(repo, base, check, setup, sparse), prepare=True, json=json))
+    return asyncio.run(_survey(_order(repo, base, check, setup, image, sparse), prepare=True, json=json))
 
 
 @app.command(sort_key=3)
@@ -86,6 +91,7 @@ def shell(
     repo: str = ".",
     base: str | None = None,
     setup: str | None = None,
+    image: str | None = None,
     sparse: list[str] | None = None,
     json: bool = False,
 ) -> int:
@@ -98,10 +104,11 @@ def shell(
         repo: The repository: a path on disk or a URL.
         base: The branch, tag or commit to check out; the repository's HEAD if not given.
         setup: A setup command, as `run` would be given it.
+        image: What is inside, as `run` would be given it.
         sparse: A directory to lay out, as `run` would be given it.
         json: Print the exit status as JSON on standard output once it has ended; its output goes to standard error.
     """
-    return asyncio.run(_shell(_order(repo, base, None, setup, sparse), argv or _SHELL, json=json))
+    return asyncio.run(_shell(_order(repo, base, None, setup, image, sparse), argv or _SHELL, json=json))
 
 
 @app.command(sort_key=4)
@@ -136,11 +143,25 @@ def log(*, repo: str = ".", maintenance: bool = False) -> int:
     return asyncio.run(perform())
 
 
-def _order(repo: str, base: str | None, check: str | None, setup: str | None, sparse: list[str] | None) -> Order:
+def _order(
+    repo: str,
+    base: str | None,
+    check: str | None,
+    setup: str | None,
+    image: str | None,
+    sparse: list[str] | None,
+) -> Order:
     from pullwright.flow.desk import Order
 
     return Order(
-        prompt="", repository=repo, cwd=Path.cwd(), base=base, check=check, setup=setup, sparse=tuple(sparse or ())
+        prompt="",
+        repository=repo,
+        cwd=Path.cwd(),
+        base=base,
+        check=check,
+        setup=setup,
+        image=image,
+        sparse=tuple(sparse or ()),
     )
 
 

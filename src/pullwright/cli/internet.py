@@ -1,4 +1,4 @@
-"""`env internet|allow|deny|learn`: what a repository's environment may reach."""
+"""`env internet|allow|deny|learn|image`: what a repository's environment may reach, and what it is made of."""
 
 from __future__ import annotations
 
@@ -71,6 +71,35 @@ def deny(*hosts: str, repo: str = ".", phase: Phase = "agent", json: bool = Fals
         json: Print the policy as JSON.
     """
     return _rules(hosts, repo, phase, "deny", json=json)
+
+
+def image(
+    reference: str | None = None,
+    /,
+    *,
+    repo: str = ".",
+    forget: bool = False,
+    json: bool = False,
+) -> int:
+    """Show or decide what a repository's environment is made of, whatever its own file says.
+
+    Args:
+        reference: docker://NAME[:TAG], oci:LAYOUT[:TAG] or dir:DIRECTORY; host for this host's own tools.
+        repo: The repository: a path on disk or a URL.
+        forget: Decide nothing any more: what the repository says holds, or else this host's own tools.
+        json: Print the policy as JSON.
+    """
+    from pullwright.domain.errors import UsageError
+    from pullwright.domain.image import NONE, image_reference
+
+    if reference and forget:
+        raise UsageError("name an image or --forget the one that was named, not both")
+    kept = None if reference is None else image_reference(reference, cwd=Path.cwd()) or NONE
+
+    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
+        return policy.model_copy(update={"image": kept}) if kept or forget else policy
+
+    return _change(repo, change, json=json, show=not (kept or forget))
 
 
 def learn(
@@ -155,8 +184,12 @@ async def _learn(repo: str, base: str | None, setup: str | None, *, lock: bool, 
 
 def policy_lines(policy: EnvironmentPolicy) -> list[Line]:
     """What each phase may reach."""
+    from pullwright.cli.story import Line
+    from pullwright.cli.words import shown
+
     network = policy.network
-    return [*_reach_lines("setup", network.setup), *_reach_lines("agent", network.agent)]
+    made = [Line(f"image  {shown(policy.image)}", "head")] if policy.image else []
+    return [*made, *_reach_lines("setup", network.setup), *_reach_lines("agent", network.agent)]
 
 
 def _reach_lines(phase: str, reach: Reach) -> list[Line]:

@@ -29,6 +29,7 @@ def run(
     model: list[str] | None = None,
     check: str | None = None,
     setup: str | None = None,
+    image: str | None = None,
     sparse: list[str] | None = None,
     mcp: list[str] | None = None,
     allow_host: list[str] | None = None,
@@ -65,6 +66,8 @@ def run(
         model: The model, PROVIDER:NAME; may be given more than once.
         check: The command that runs the tests, instead of what is detected.
         setup: The command that installs what the repository needs, instead of what is detected.
+        image: What the sandboxes are made of, instead of this host's own tools: docker://NAME[:TAG], oci:LAYOUT[:TAG]
+            or dir:DIRECTORY; host for this host's own tools, where the repository says otherwise.
         sparse: A directory to lay out, where only a part of the repository is wanted; may be given more than once.
             Files in the directories above it are there, too.
         mcp: An MCP server, NAME=COMMAND, whose tools the agent has. It runs in the agent's sandbox; may be given more
@@ -108,6 +111,7 @@ def run(
         models=tuple(model or ()),
         check=check,
         setup=setup,
+        image=image,
         sparse=tuple(sparse or ()),
         servers=tuple(_server(text) for text in mcp or ()),
         ask=ask,

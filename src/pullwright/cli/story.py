@@ -230,6 +230,9 @@ def environment_lines(chosen: EnvironmentChosen) -> list[Line]:
     """The environment and why it is what it is."""
     environment = chosen.environment
     lines = [Line(f"environment: {shown(environment.language)}", "head")]
+    if image := environment.image:
+        which = f", {image.digest[:19]}" if image.digest else ""
+        lines.append(Line(f"  image: {shown(image.reference)}{which}   ({shown(image.why)})"))
     lines += _setting("setup", environment.setup)
     lines += _setting("check", environment.check)
     if environment.maintenance.command:

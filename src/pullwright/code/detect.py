@@ -10,6 +10,7 @@ from pullwright.code import node, python, repository_file
 from pullwright.code.repository_file import RepositoryFile
 from pullwright.code.tree import Tree
 from pullwright.domain.environment import Environment, Origin, Setting, ToolServer
+from pullwright.domain.image import NONE, Image
 from pullwright.repos.mirror import TreeEntry
 
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "package.json", "requirements.txt", "Cargo.toml", "go.mod", "pom.xml")
@@ -72,8 +73,11 @@ def choose(
     check: str | None,
     sparse: tuple[str, ...] = (),
     servers: Mapping[str, str] | None = None,
+    images: tuple[str | None, str | None] = (None, None),
 ) -> Environment:
     """The environment to use: an option wins over `.pullwright.toml`, that over detection.
+
+    `images` are what an option and the platform's own record name, in this order; both win over the file.
 
     An empty string as a setup or check means that there is none. Raises `UsageError` for a broken file.
     """
@@ -87,12 +91,20 @@ def choose(
             "setup": chosen_setup,
             "maintenance": _chosen(None, "", said.maintenance, detected.maintenance),
             "check": chosen_check,
+            "image": _image((*images, said.image)),
             "variables": {**detected.variables, **said.variables},
             "sparse": sparse or said.sparse,
             "services": said.services,
             "servers": said.servers | {name: ToolServer(command=text) for name, text in (servers or {}).items()},
         }
     )
+
+
+def _image(named: tuple[str | None, ...]) -> Image | None:
+    for text, source in zip(named, ("--image", "`pullwright env image`", repository_file.NAME), strict=True):
+        if text is not None:
+            return None if text == NONE else Image(reference=text, why=f"given by {source}")
+    return None
 
 
 def _chosen(option: str | None, name: str, said: str | None, detected: Setting) -> Setting:

@@ -9,13 +9,13 @@ from pydantic import Field, ValidationError
 
 from pullwright.domain.environment import ToolServer, server_name
 from pullwright.domain.errors import UsageError
+from pullwright.domain.image import image_reference
 from pullwright.domain.service import KNOWN, Service, service_name
 from pullwright.domain.value import Value
 
 NAME = ".pullwright.toml"
 
-_KEYS = ("setup", "maintenance", "check", "variables", "services", "sparse", "mcp")
-_LATER = ("image",)
+_KEYS = ("setup", "maintenance", "check", "image", "variables", "services", "sparse", "mcp")
 _OF_A_SERVICE = ("command", "ready", "variables", "setup", "seconds")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -26,6 +26,7 @@ class RepositoryFile(Value):
     setup: str | None = None
     maintenance: str | None = None
     check: str | None = None
+    image: str | None = None
     variables: dict[str, str] = Field(default_factory=dict)
     sparse: tuple[str, ...] = ()
     servers: dict[str, ToolServer] = Field(default_factory=dict)
@@ -40,15 +41,13 @@ def parse(data: bytes) -> RepositoryFile:
         raise UsageError(f"{NAME} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{NAME} is not valid TOML: {error}. Mend it at the base commit.") from error
-    for key in _LATER:
-        if key in settings:
-            raise UsageError(f"{NAME}: `{key}` is not supported in this version. Take it out, and use `setup` instead.")
     if unknown := sorted(set(settings) - set(_KEYS)):
         raise UsageError(f"{NAME}: unknown key {', '.join(map(repr, unknown))}. It may hold {', '.join(_KEYS)}.")
     return RepositoryFile(
         setup=_text(settings, "setup"),
         maintenance=_text(settings, "maintenance"),
         check=_text(settings, "check"),
+        image=_image(settings),
         variables=_variables(settings.get("variables", {})),
         sparse=directories(settings.get("sparse", []), f"{NAME}: `sparse`"),
         servers=_servers(settings.get("mcp", {})),
@@ -72,6 +71,19 @@ def _text(settings: dict[str, Any], key: str) -> str | None:
     if value is None or (isinstance(value, str) and "\0" not in value):
         return value
     raise UsageError(f"{NAME}: `{key}` must be a string: a command, or several lines of them.")
+
+
+def _image(settings: dict[str, Any]) -> str | None:
+    value = settings.get("image")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise UsageError(f"{NAME}: `image` must be a string such as docker://debian:12.")
+    try:
+        image_reference(value)
+    except UsageError as error:
+        raise UsageError(f"{NAME}: {error}") from error
+    return value
 
 
 def _servers(value: object) -> dict[str, ToolServer]:

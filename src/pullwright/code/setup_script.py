@@ -27,6 +27,10 @@ _NO_NETWORK = re.compile(
     rb"|EAI_AGAIN|Network is unreachable|ENETUNREACH|ECONNREFUSED|error sending request|Connection refused"
 )
 _NOT_FOUND = re.compile(rb"line \d+: ([^\s:]+): command not found")
+_ROOT = re.compile(
+    rb"are you root|superuser privilege|(?:must|should) be (?:run as )?root|run as root|Read-only file system"
+    rb"|(?:/var/lib/dpkg|/var/lib/apt|/usr/\S*|/etc/\S*)'?: Permission denied|no new privileges"
+)
 _CERTIFICATE = re.compile(rb"UnknownIssuer|CERTIFICATE_VERIFY_FAILED|SELF_SIGNED_CERT|self.signed certificate")
 
 
@@ -38,6 +42,7 @@ class Failure:
     line: str | None
     output: str  # without our own marker; ends with `hint` where there is one
     hint: str
+    wants_root: bool = False  # it seems to have failed for lack of root's rights
 
 
 def command(script: str) -> tuple[str, ...]:
@@ -58,7 +63,11 @@ def failure(script: str, output: bytes) -> Failure:
         text = f"{text}\n{hint}"
     known = 1 <= number <= len(lines)
     return Failure(
-        number=number if known else None, line=lines[number - 1].strip() if known else None, output=text, hint=hint
+        number=number if known else None,
+        line=lines[number - 1].strip() if known else None,
+        output=text,
+        hint=hint,
+        wants_root=bool(_ROOT.search(output[-20_000:])),
     )
 
 

@@ -9,6 +9,7 @@
 - `presets.py`: lists of hosts that an environment may allow by one name.
 - `environment.py`: how a repository becomes a working machine.
 - `service.py`: services that tests need, and what is known of them by name.
+- `image.py`: what the root of a machine is made of, where it is not this host's own tools.
 - `receipt.py`: test results, verdicts, the receipt of a verification.
 - `change.py`: what an attempt changed.
 - `commits.py`: how a change is written down in git: who, as how many commits, on which branch.

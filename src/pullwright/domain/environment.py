@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from pullwright.domain.errors import UsageError
+from pullwright.domain.image import Image
 from pullwright.domain.limits import SandboxLimits
 from pullwright.domain.network import NetworkPolicy
 from pullwright.domain.service import Service
@@ -65,6 +66,7 @@ class Environment(Value):
     """How one repository at one commit becomes a machine to work in."""
 
     language: str = Field("unknown", description="`python`, `node` or `unknown`.")
+    image: Image | None = Field(None, description="What is inside; None: this host's own tools.")
     setup: Setting = Setting()
     maintenance: Setting = Setting()
     check: Setting = Setting()
@@ -92,6 +94,7 @@ class Environment(Value):
         parts += [repr(self.sparse)] if self.sparse else []
         parts += [self.secrets_key()] if self.secrets else []
         parts += [service.model_dump_json() for service in self.services]
+        parts += [self.image.digest or self.image.reference] if self.image else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     @property

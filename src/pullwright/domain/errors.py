@@ -18,7 +18,8 @@ PullwrightError
 │   ├── DataDirectoryError            the data directory is not writable, full, or of a newer version
 │   └── DiskFull                      no room left
 ├── SandboxError (RuntimeError)       a sandbox did not do as asked
-│   └── SandboxLost                   it ended while in use
+│   ├── SandboxLost                   it ended while in use
+│   └── ImageUnavailable              what its root should be cannot be had, or is not fit for it
 ├── RepositoryError (RuntimeError)    git refused
 │   └── HostileObject                 what a sandbox handed over failed its check
 ├── SetupFailed (RuntimeError)        the environment's setup ended with an error
@@ -116,6 +117,10 @@ class SandboxError(PullwrightError, RuntimeError):
 
 class SandboxLost(SandboxError):
     """The sandbox ended while it was in use."""
+
+
+class ImageUnavailable(SandboxError):
+    """An image cannot be had, or cannot be the root of a sandbox."""
 
 
 class RepositoryError(PullwrightError, RuntimeError):

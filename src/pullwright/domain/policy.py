@@ -38,6 +38,7 @@ class EnvironmentPolicy(Value):
     """The decisions about one repository."""
 
     network: NetworkPolicy = NetworkPolicy()
+    image: str | None = Field(None, description="Wins over `.pullwright.toml`; `host`: this host's own tools.")
     credentials: tuple[Credential, ...] = ()
     limits: SandboxLimits = SandboxLimits()
 

@@ -113,6 +113,7 @@ class TaskRequest(Value):
     changes_taken: bool = Field(False, description="Whether uncommitted changes are part of the base commit.")
     mode: Mode = Mode.CODE
     attempts: tuple[EngineChoice, ...] = Field(min_length=1)
+    image: str | None = Field(None, description="As the person named it; `host`: this host's own tools.")
     setup: str | None = None
     check: str | None = None
     servers: dict[str, str] = Field(

@@ -3,6 +3,7 @@
 - `platform.py`: the ports in one dataclass.
 - `desk.py`: where people hand in, stop, retry and ask after tasks.
 - `estimate.py`: what a task is going to take, by what others have taken.
+- `images.py`: an environment's image, looked up and had at hand.
 - `outside.py`: what a machine may reach, and where each decision about it is written down.
 - `policies.py`: what a person decides about an environment, and what that learns about itself.
 - `secrets.py`: where people set the secrets of an environment, and scripts get them.

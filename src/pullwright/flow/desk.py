@@ -10,6 +10,7 @@ from pullwright.code import repository_file
 from pullwright.domain.change import Change
 from pullwright.domain.commits import CommitRules, FollowUps, anew
 from pullwright.domain.errors import ConfigurationError, NothingToCheck, UsageError
+from pullwright.domain.image import NONE, image_reference
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.network import canonical
 from pullwright.domain.policy import Phase
@@ -30,6 +31,7 @@ from pullwright.domain.value import new_task_id, now
 from pullwright.flow.contents import bring
 from pullwright.flow.environment import Environments, choose_environment, machine_spec
 from pullwright.flow.ground import branch_of, commit_rules
+from pullwright.flow.images import pinned
 from pullwright.flow.outside import Tell, limits_told, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.secrets import list_secrets
@@ -66,6 +68,7 @@ class Order:
     models: tuple[str, ...] = ()
     check: str | None = None
     setup: str | None = None
+    image: str | None = None
     sparse: tuple[str, ...] = ()
     servers: tuple[tuple[str, str], ...] = ()  # MCP servers: name and command line
     ask: bool = False
@@ -126,6 +129,7 @@ async def survey(platform: Platform, order: Order, say: Say = lambda _: None) ->
         sparse=sparse,
         servers=dict(order.servers),
         secrets=secrets,
+        image=_image(order),
     )
     return Surveyed(reference, taken or commit, chosen, tuple(notices), taken is not None, store.fetched, taken_up)
 
@@ -154,6 +158,7 @@ async def submit(platform: Platform, order: Order, say: Say = lambda _: None) ->
         mode=Mode.ASK if order.ask else Mode.CODE,
         attempts=choices,
         setup=order.setup,
+        image=_image(order),
         check=order.check,
         servers=dict(order.servers),
         allow=tuple(canonical(rule) for rule in order.allow),
@@ -328,10 +333,11 @@ async def prepare_environment(
     """Make the environment's layers now, before a task needs them. `warn` hears what was refused meanwhile."""
     surveyed = await survey(platform, order, say)
     brought = await bring(platform, surveyed.repository, surveyed.commit, surveyed.chosen.environment, say)
-    chosen = surveyed.chosen.model_copy(update={"environment": brought[0]})
+    request, name, tell = request_of(order, surveyed), f"prepare-{new_task_id()}", _telling(say, warn)
+    environment = await pinned(platform, request, brought[0], name, tell)
+    chosen = surveyed.chosen.model_copy(update={"environment": environment})
     surveyed = replace(surveyed, chosen=chosen, notices=(*surveyed.notices, *brought[1]))
-    request, name = request_of(order, surveyed), f"prepare-{new_task_id()}"
-    await Environments(platform).layers(request, surveyed.chosen.environment, name, _telling(say, warn))
+    await Environments(platform).layers(request, environment, name, tell)
     return surveyed
 
 
@@ -382,6 +388,10 @@ def _telling(say: Say, warn: Say) -> Tell:
     return tell
 
 
+def _image(order: Order) -> str | None:
+    return order.image and (image_reference(order.image, cwd=order.cwd) or NONE)
+
+
 def request_of(order: Order, surveyed: Surveyed) -> TaskRequest:
     """What stands in for a task where an environment is wanted without one."""
     return TaskRequest(
@@ -391,6 +401,7 @@ def request_of(order: Order, surveyed: Surveyed) -> TaskRequest:
         base_commit=surveyed.commit,
         attempts=(EngineChoice(engine="repair"),),
         setup=order.setup,
+        image=_image(order),
         check=order.check,
         servers=dict(order.servers),
         allow=tuple(canonical(rule) for rule in order.allow),

@@ -6,19 +6,21 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pullwright.code import detect
-from pullwright.domain.environment import Environment
+from pullwright.domain.environment import Environment, Origin
 from pullwright.domain.errors import SandboxError, ServiceFailed, SetupFailed
 from pullwright.domain.limits import LimitHit
 from pullwright.domain.policy import EnvironmentPolicy, Phase
 from pullwright.domain.secret import SecretEntry
+from pullwright.domain.service import Service
 from pullwright.domain.task import TaskRequest
 from pullwright.domain.transcript import EnvironmentChosen
 from pullwright.flow.checkouts import Checkouts, Ground
 from pullwright.flow.contents import binds
+from pullwright.flow.images import brought
 from pullwright.flow.outside import Tell, limits_told, open_door
 from pullwright.flow.platform import Platform
 from pullwright.flow.scripts import Ran, Script, discreet, run_script, without_secrets
@@ -62,6 +64,7 @@ async def choose_environment(
     sparse: tuple[str, ...] = (),
     servers: Mapping[str, str] | None = None,
     secrets: Sequence[SecretEntry] = (),
+    image: str | None = None,
 ) -> EnvironmentChosen:
     """Read the environment off the repository at a commit; options win over `.pullwright.toml`, that over detection.
 
@@ -73,7 +76,9 @@ async def choose_environment(
         return await store.read(commit, path)
 
     detected = await detect.detect(files, read)
-    environment = detect.choose(detected, await read(".pullwright.toml"), setup, check, sparse, servers)
+    environment = detect.choose(
+        detected, await read(".pullwright.toml"), setup, check, sparse, servers, (image, policy.image)
+    )
     scripts = environment.setup.command or environment.maintenance.command
     given = {entry.name: entry.changed for entry in secrets} if scripts else {}
     environment = environment.model_copy(update={"network": policy.network, "limits": policy.limits, "secrets": given})
@@ -92,6 +97,7 @@ def machine_spec(
     door: Door | None = None,
     on_limit: Callable[[LimitHit, int], Awaitable[None]] | None = None,
     read_only: bool = False,
+    administered: bool = False,
 ) -> SandboxSpec:
     """A sandbox of this environment over these layers."""
     return SandboxSpec(
@@ -102,6 +108,8 @@ def machine_spec(
         limits=environment.limits,
         on_limit=on_limit,
         variables={**platform.variables, **environment.all_variables},
+        image=environment.image,
+        administered=administered,
         read_only=read_only,
     )
 
@@ -138,8 +146,9 @@ class Environments:
 
         Raises `SetupFailed` where the setup or the maintenance script failed; what it printed is kept.
         """
+        await brought(self._platform, request, environment, name, tell)
         setup = await self._setup(request, environment, name, tell)
-        below = (setup.layer,) if setup.layer else ()
+        below = tuple((setup.layer or "").split())
         ground = self._ground(request, environment, f"{name}-tree", below)
         laid = (*below, *await self._checkouts.of(request.repository, ground, request.base_commit))
         maintenance = await self._maintenance(request, environment, name, laid, ground, tell)
@@ -211,7 +220,8 @@ class Environments:
         if self._learning:
             return None
         layer = await self._platform.record.environment_layer(request.repository.key, key)
-        return layer if layer and await self._platform.sandboxes.has_layer(layer) else None
+        there = [await self._platform.sandboxes.has_layer(one) for one in (layer or "").split()]
+        return layer if there and all(there) else None
 
     @asynccontextmanager
     async def _base(self, request: TaskRequest, environment: Environment, name: str) -> AsyncIterator[str]:
@@ -241,12 +251,14 @@ class Environments:
         """Run a script over layers; gives the layer of what it wrote, empty where it failed."""
         platform = self._platform
         store = platform.repositories.store(request.repository)
+        as_root, why_not = await self._as_root(script, environment)
+        script = replace(script, why_no_root=why_not)
         door = await open_door(platform, request, Phase.SETUP, name, tell, learning=self._learning)
         told = limits_told(request, environment.limits, tell)
-        spec = machine_spec(platform, store, environment, name, layers, door=door, on_limit=told)
+        spec = machine_spec(platform, store, environment, name, layers, door=door, on_limit=told, administered=as_root)
         sandbox = await platform.sandboxes.start(spec)
         try:
-            ran = await _among_services(sandbox, script, environment, tell)
+            ran = await _among_services(sandbox, script, () if as_root else environment.services, tell)
             if ran.failed:
                 return "", ran
             if script.step == "maintenance":
@@ -263,7 +275,25 @@ class Environments:
         if ran.failed:
             await platform.sandboxes.drop_layer(layer)
             return "", ran
+        if as_root and environment.services:
+            # They refuse root, and setup may have installed them.
+            only = replace(script, text="")
+            above, after = await self._run(only, request, environment, (*layers, layer), f"{name}-services", tell)
+            if after.failed:
+                await platform.sandboxes.drop_layer(layer)
+                return "", replace(after, log=ran.log + after.log)
+            layer = f"{layer} {above}"
         return layer, ran
+
+    async def _as_root(self, script: Script, environment: Environment) -> tuple[bool, str]:
+        """Whether a script is the root of its machine; why not, where it may want to be. What is detected does not."""
+        theirs = environment.setup.origin in (Origin.OPTION, Origin.FILE)
+        if script.step != "setup" or not script.text or not theirs:
+            return False, ""
+        if beside := [one.name for one in environment.services if one.setup]:
+            return False, f"The service {beside[0]} runs beside it (`setup = true`), and services refuse to be root's."
+        why_not = await self._platform.sandboxes.administrable(environment.image)
+        return not why_not, why_not
 
     def _ground(self, request: TaskRequest, environment: Environment, name: str, below: tuple[str, ...]) -> Ground:
         platform = self._platform
@@ -280,12 +310,12 @@ class Environments:
         return Ground(below=below, start=start, lay_out=lay_out, kind=kind)
 
 
-async def _among_services(sandbox: Sandbox, script: Script, environment: Environment, tell: Tell) -> Ran:
+async def _among_services(sandbox: Sandbox, script: Script, services: tuple[Service, ...], tell: Tell) -> Ran:
     """Run a script beside the services that it is to have; what they keep by its end is whole."""
     try:
         if script.step == "setup":
-            await prepare_services(sandbox, environment.services, tell)
-        running = await start_services(sandbox, [one for one in environment.services if one.setup], tell)
+            await prepare_services(sandbox, services, tell)
+        running = await start_services(sandbox, [one for one in services if one.setup], tell)
     except ServiceFailed as error:
         text = script.redactor.text(str(error))
         return Ran(text.encode() + b"\n", SetupFailed(text, output=text))

@@ -16,6 +16,7 @@ from pullwright.domain.transcript import EgressDecided, LimitReached, Progressed
 from pullwright.domain.value import new_task_id
 from pullwright.flow.desk import Order, Say, Surveyed, request_of, survey
 from pullwright.flow.environment import Environments
+from pullwright.flow.images import pinned
 from pullwright.flow.platform import Platform
 
 Change = Callable[[EnvironmentPolicy], EnvironmentPolicy]
@@ -107,8 +108,10 @@ async def learn(platform: Platform, order: Order, say: Say = lambda _: None) -> 
             say(event.text if isinstance(event, Progressed) else event.reason)
 
     name = f"learn-{new_task_id()}"
+    request = request_of(order, surveyed)
     try:
-        await Environments(platform, learning=True).layers(request_of(order, surveyed), environment, name, tell)
+        environment = await pinned(platform, request, environment, name, tell)
+        await Environments(platform, learning=True).layers(request, environment, name, tell)
     except SetupFailed as error:
         said = [
             f"refused: {event.host}:{event.port}, {event.reason}. {event.remedy or ''}"

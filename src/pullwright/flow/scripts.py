@@ -30,6 +30,7 @@ class Script:
     text: str
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     redactor: Redactor = field(default_factory=Redactor, repr=False)
+    why_no_root: str = ""  # where it is not the root of its machine, though it may want to be
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ async def run_script(sandbox: Sandbox, script: Script, tell: Tell) -> Ran:
     where = f" in line {failure.number}: {failure.line}" if failure.line else ""
     remedy = "Change it with --setup or in .pullwright.toml" if script.step == "setup" else "Change .pullwright.toml"
     tail = failure.output[-_SHOWN:]
+    if failure.wants_root and script.why_no_root:
+        tail += f"\n{script.step.capitalize()} ran as an ordinary user. {script.why_no_root}"
     text = script.redactor.text(f"{script.step} {what}{where}\n{tail}\n{remedy}")
     return Ran(log, SetupFailed(text, line=failure.line, output=tail))
 

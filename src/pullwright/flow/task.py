@@ -18,6 +18,7 @@ from pullwright.flow.answer import answered
 from pullwright.flow.contents import bring
 from pullwright.flow.environment import Written, choose_environment
 from pullwright.flow.freshness import notice_moved_base
+from pullwright.flow.images import pinned
 from pullwright.flow.scripts import telling
 from pullwright.flow.secrets import list_secrets
 from pullwright.flow.shift import Shift
@@ -148,6 +149,7 @@ async def choose(shift: Shift, log: str, store: Store, request: TaskRequest) -> 
         sparse=request.sparse,
         servers=request.servers,
         secrets=await list_secrets(platform, request.repository),
+        image=request.image,
     )
     seen: list[bytes] = []
     async with telling("fetch", seen, shift.tell(log)):
@@ -158,6 +160,7 @@ async def choose(shift: Shift, log: str, store: Store, request: TaskRequest) -> 
             chosen.environment,
             lambda text: seen.append(text.encode() + b"\n"),
         )
+    environment = await pinned(platform, request, environment, log, shift.tell(log))
     for text in notices:
         await platform.record.append(log, Noticed(level="warning", text=text))
     return chosen.model_copy(update={"environment": environment})

@@ -1,16 +1,25 @@
 /* The launcher and the agent of a sandbox, in one static program.
  *
- *   machine launch [-u UID] [-g FILE]... [-e NAME]... -r ROOT -m FD -- BWRAP ARG...
+ *   machine launch [-u UID] [-g FILE]... [-e NAME]... [-R RANGE] [-h DIR]... [-o OPTIONS]... -r ROOT -m FD
+ *                  -- BWRAP ARG...
  *     Builds what bubblewrap starts from: as root it first shows ROOT, which may lie under closed directories, at
  *     STAGE/box and then stops being root; a user and a mount namespace in which 1000 is that user. Then it becomes
  *     bubblewrap, and leaves a mounter behind. FILE is a cgroup.procs to enter. Each NAME of the host's /etc is shown at
  *     its place below ROOT/etc: bubblewrap then binds that as one, which takes a tenth of the time.
  *
+ *     With -R, 0 is that user instead of 1000, and the ids from 1 on are further ones of the host's: a root that package
+ *     managers can work with. RANGE is FIRST-UID:FIRST-GID:COUNT. The n-th DIR of the host is shown at STAGE/hN; with -R its files then belong to
+ *     whom that map says, which takes a real root (mount_setattr(2), MOUNT_ATTR_IDMAP). The n-th overlay of OPTIONS is
+ *     mounted at STAGE/oN.
+ *
  *     The mounter waits at the SOCK_SEQPACKET socket FD for the one thing that nobody knows when a wall is built ahead:
  *     what is to be shown behind it. The message is NUL-terminated words: the overlay's options, the bytes of shared
- *     memory, `ro` or `rw` for the workspace, then a source and a target for each tree that is shown read-only. With it
+ *     memory, `ro` or `rw` for the workspace, the mount that is closed to writes in the end, then a source and a target for each tree that is shown read-only. With it
  *     come descriptors: the mount namespace inside, then a detached mount (open_tree(2)) for each source that is empty.
- *     It mounts, closes the root directory to writes, answers `ok` and ends; or it says on standard error why not.
+ *     It mounts, closes, answers `ok` and ends; or it says on standard error why not.
+ *
+ *   machine mapped RANGE COMMAND ARG...
+ *     Runs a command as the 0 of such a map, for what belongs to ids that are nobody's here.
  *
  *   machine agent FD
  *     Process 1 inside. Takes orders over a SOCK_SEQPACKET socket, runs commands, reports their ends. It ends, and with
@@ -57,6 +66,7 @@
 
 #define STAGE "/tmp/pw"
 #define MAX_SOURCES 64
+#define MAX_HOSTS 12
 #define MAX_MESSAGE (128 * 1024) /* bytes of what the mounter is told */
 #define MAX_REQUEST (64 * 1024 * 1024)
 #define MAX_EXECS 4096
@@ -67,7 +77,7 @@
 /* Of the mount system calls since Linux 5.2, whose names and constants C libraries have had for a few years only. */
 enum { NR_OPEN_TREE = 428, NR_MOVE_MOUNT = 429, NR_MOUNT_SETATTR = 442 };
 enum { TREE_CLONE = 1, TREE_CLOSED_AT_EXEC = O_CLOEXEC, TREE_WHOLE = 0x8000, MOVE_FROM_EMPTY = 4, MOVE_TO_EMPTY = 0x40 };
-enum { MOUNT_READ_ONLY = 1, MOUNT_NO_SUID = 2, MOUNT_NO_DEVICES = 4 };
+enum { MOUNT_READ_ONLY = 1, MOUNT_NO_SUID = 2, MOUNT_NO_DEVICES = 4, MOUNT_MAPS_IDS = 0x100000 };
 enum { OWNER_OF_NAMESPACE = 0xb701 }; /* ioctl_ns(2), NS_GET_USERNS */
 struct mount_attributes {
     uint64_t set, clear, propagation, user_namespace;
@@ -113,17 +123,29 @@ static void keep_only(int descriptor) {
 
 /* ---- launch ---- */
 
-static const char *etc_names[MAX_SOURCES];
-static int etc_count;
+static const char *etc_names[MAX_SOURCES], *hosts[MAX_HOSTS], *overlays[MAX_HOSTS];
+static int etc_count, host_count, overlay_count;
 static int covered; /* the directory that the stage is mounted over */
 
-/* Shows ROOT below STAGE, in a mount namespace that is already ours. */
-static void stage(const char *root) {
-    int root_fd;
+/* A directory of the host; with `users` its files belong to the ids that this user namespace maps theirs to. */
+static int host_tree(const char *path, int users) {
+    struct mount_attributes attributes = {.set = MOUNT_MAPS_IDS, .user_namespace = (uint64_t)users};
+    unsigned whole = users < 0 ? TREE_WHOLE : 0; /* one with mounts in it would be no layer of an overlay */
+    int tree = (int)syscall(NR_OPEN_TREE, AT_FDCWD, path, TREE_CLONE | TREE_CLOSED_AT_EXEC | whole);
+    if (tree < 0) die("show %s", path);
+    if (users >= 0 && syscall(NR_MOUNT_SETATTR, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+        die("map the ids of %s", path);
+    return tree;
+}
+
+/* Shows ROOT and the host's directories below STAGE, in a mount namespace that is already ours. */
+static void stage(const char *root, int users) {
+    int root_fd, trees[MAX_HOSTS];
     char path[64];
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("make mounts private");
     if ((root_fd = open(root, O_PATH | O_CLOEXEC)) < 0) die("open %s", root);
     if ((covered = open("/tmp", O_PATH | O_CLOEXEC)) < 0) die("open /tmp");
+    for (int i = 0; i < host_count; i++) trees[i] = host_tree(hosts[i], users);
     umask(022);
     if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) die("mount the stage");
     if (mkdir(STAGE, 0755) < 0 || mkdir(STAGE "/box", 0755) < 0 || mkdir(STAGE "/merged", 0755) < 0 ||
@@ -132,6 +154,25 @@ static void stage(const char *root) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", root_fd);
     if (mount(path, STAGE "/box", NULL, MS_BIND | MS_REC, NULL) < 0) die("bind %s", root);
     close(root_fd);
+    for (int i = 0; i < host_count; i++) {
+        snprintf(path, sizeof path, STAGE "/h%d", i);
+        if (mkdir(path, 0755) < 0 || syscall(NR_MOVE_MOUNT, trees[i], "", AT_FDCWD, path, MOVE_FROM_EMPTY) < 0)
+            die("show %s", hosts[i]);
+        close(trees[i]);
+    }
+    for (int i = 0; i < overlay_count; i++) {
+        snprintf(path, sizeof path, STAGE "/o%d", i);
+        if (mkdir(path, 0755) < 0) die("mkdir %s", path);
+    }
+}
+
+static void stack_overlays(void) {
+    char path[64];
+    for (int i = 0; i < overlay_count; i++) {
+        snprintf(path, sizeof path, STAGE "/o%d", i);
+        if (mount("overlay", path, "overlay", MS_NOSUID | MS_NODEV, overlays[i]) < 0)
+            die("mount overlay (%s)", overlays[i]);
+    }
 }
 
 static void show_etc(void) {
@@ -160,6 +201,70 @@ static void enter_user_namespace(uid_t uid, gid_t gid) {
     snprintf(map, sizeof map, "%d %u 1", INSIDE_ID, gid);
     write_text("/proc/self/gid_map", map);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("make mounts private");
+}
+
+static void run_mapper(const char *program, pid_t pid, unsigned own, const char *first, const char *count) {
+    char process[16], number[16];
+    int status = 0;
+    snprintf(process, sizeof process, "%d", pid);
+    snprintf(number, sizeof number, "%u", own);
+    pid_t mapper = fork();
+    if (mapper == 0) {
+        execlp(program, program, process, "0", number, "1", "1", first, count, NULL);
+        die("run %s", program);
+    }
+    if (mapper < 0 || waitpid(mapper, &status, 0) < 0) die("run %s", program);
+    if (status != 0) exit(70); /* it has said why */
+}
+
+static void write_map(pid_t pid, const char *kind, unsigned own, const char *first, const char *count) {
+    char path[64], map[96];
+    snprintf(path, sizeof path, "/proc/%d/%s_map", pid, kind);
+    snprintf(map, sizeof map, "0 %u 1\n1 %s %s\n", own, first, count);
+    write_text(path, map);
+}
+
+/* A user namespace in which 0 is this user and the ids from 1 on are those of the range. A root writes the map itself,
+ * others have newuidmap(1) write what /etc/subuid grants them. */
+static int ranged_user_namespace(uid_t uid, gid_t gid, char *range) {
+    int ready[2], done[2];
+    char byte, path[64], *first_gid = strchr(range, ':'), *count = strrchr(range, ':');
+    if (count == first_gid) die("bad range %s", range);
+    *first_gid++ = *count++ = 0;
+    if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(done, O_CLOEXEC) < 0) die("pipe");
+    pid_t holder = fork();
+    if (holder < 0) die("fork");
+    if (holder == 0) {
+        close(done[1]);
+        if (geteuid() == 0) stop_being_root(uid, gid); /* whoever owns the namespace may enter it */
+        if (prctl(PR_SET_DUMPABLE, 1) < 0 || unshare(CLONE_NEWUSER) < 0) die("unshare user");
+        if (write(ready[1], "", 1) != 1 || read(done[0], &byte, 1) < 0) _exit(70);
+        _exit(0);
+    }
+    close(ready[1]);
+    if (read(ready[0], &byte, 1) != 1) exit(70); /* it has said why */
+    if (geteuid() == 0) {
+        write_map(holder, "uid", uid, range, count);
+        write_map(holder, "gid", gid, first_gid, count);
+    } else {
+        run_mapper("newuidmap", holder, uid, range, count);
+        run_mapper("newgidmap", holder, gid, first_gid, count);
+    }
+    snprintf(path, sizeof path, "/proc/%d/ns/user", holder);
+    int users = open(path, O_RDONLY | O_CLOEXEC);
+    if (users < 0) die("open %s", path);
+    close(done[1]);
+    waitpid(holder, NULL, 0);
+    close(done[0]);
+    close(ready[0]);
+    return users;
+}
+
+static void enter_ranged(int users) {
+    if (prctl(PR_SET_DUMPABLE, 1) < 0) die("prctl");
+    if (setns(users, CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNS) < 0) die("enter the user namespace");
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("make mounts private");
+    close(users);
 }
 
 /* ---- launch: the mounter ---- */
@@ -218,16 +323,17 @@ static void show(int tree, const char *target) {
 
 static void enter(int mounts) {
     int user = ioctl(mounts, OWNER_OF_NAMESPACE);
-    if (user < 0 || setns(user, CLONE_NEWUSER) < 0 || setns(mounts, CLONE_NEWNS) < 0) die("enter the sandbox");
+    /* Where 0 is mapped, bubblewrap makes no user namespace of its own, and nobody enters the one that they are in. */
+    if (user < 0 || (setns(user, CLONE_NEWUSER) < 0 && errno != EINVAL) || setns(mounts, CLONE_NEWNS) < 0) die("enter the sandbox");
     close(user);
 }
 
 /* What is mounted here goes in as detached trees: inside, none of our paths is seen. */
 static void mount_all(char **words, int word_count, const int *fds, int fd_count) {
     static const char *parts[] = {"workspace", "home", "env"}, *places[] = {"/workspace", "/home/agent", "/opt/env"};
-    int trees[MAX_SOURCES], part_trees[3], shm, count = (word_count - 3) / 2, taken = 1;
+    int trees[MAX_SOURCES], part_trees[3], shm, count = (word_count - 4) / 2, taken = 1;
     char text[64];
-    if (word_count < 3 || word_count % 2 == 0 || count > MAX_SOURCES || fd_count < 1) die("bad message");
+    if (word_count < 4 || word_count % 2 != 0 || count > MAX_SOURCES || fd_count < 1) die("bad message");
     if (mount("overlay", STAGE "/merged", "overlay", MS_NOSUID | MS_NODEV, words[0]) < 0) die("mount overlay (%s)", words[0]);
     snprintf(text, sizeof text, "mode=1777,size=%llu", strtoull(words[1], NULL, 10));
     if (mount("shm", STAGE "/shm", "tmpfs", MS_NOSUID | MS_NODEV, text) < 0) die("mount shared memory");
@@ -238,7 +344,7 @@ static void mount_all(char **words, int word_count, const int *fds, int fd_count
     }
     if (strcmp(words[2], "ro") == 0) set_all(part_trees[0], MOUNT_READ_ONLY);
     for (int i = 0; i < count; i++) {
-        char *source = words[3 + 2 * i];
+        char *source = words[4 + 2 * i];
         if (source[0] == 0 && taken == fd_count) die("a mount is missing");
         trees[i] = source[0] == 0 ? fds[taken++] : source_tree(source);
         set_all(trees[i], MOUNT_READ_ONLY | MOUNT_NO_SUID | MOUNT_NO_DEVICES);
@@ -246,14 +352,14 @@ static void mount_all(char **words, int word_count, const int *fds, int fd_count
     enter(fds[0]);
     show(shm, "/dev/shm");
     for (int i = 0; i < 3; i++) show(part_trees[i], places[i]);
-    for (int i = 0; i < count; i++) show(trees[i], words[4 + 2 * i]);
+    for (int i = 0; i < count; i++) show(trees[i], words[5 + 2 * i]);
     struct mount_attributes closed = {.set = MOUNT_READ_ONLY};
-    if (syscall(NR_MOUNT_SETATTR, AT_FDCWD, "/", 0, &closed, sizeof closed) < 0) die("close /");
+    if (syscall(NR_MOUNT_SETATTR, AT_FDCWD, words[3], 0, &closed, sizeof closed) < 0) die("close %s", words[3]);
 }
 
 static _Noreturn void mounter(int line) {
     static char message[MAX_MESSAGE];
-    static char *words[3 + 2 * MAX_SOURCES];
+    static char *words[4 + 2 * MAX_SOURCES];
     int fds[MAX_SOURCES + 1], fd_count = 0, word_count = 0;
     union {
         char space[CMSG_SPACE(sizeof fds)];
@@ -288,9 +394,10 @@ static _Noreturn void mounter(int line) {
 
 static int launch(int count, char **words) {
     const char *root = NULL;
+    char *range = NULL;
     uid_t uid = getuid();
     gid_t gid = getgid();
-    int staged = 0, line = -1, at = 0;
+    int staged = 0, line = -1, at = 0, users = -1;
     for (; at < count && strcmp(words[at], "--") != 0; at += 2) {
         if (at + 1 >= count || words[at][0] != '-') die("bad argument %s", words[at]);
         const char *value = words[at + 1];
@@ -299,6 +406,15 @@ static int launch(int count, char **words) {
         case 'g': write_text(value, "0"); break;
         case 'r': root = value; break;
         case 'm': line = atoi(value); break;
+        case 'R': range = words[at + 1]; break;
+        case 'h':
+            if (host_count == MAX_HOSTS) die("too many directories");
+            hosts[host_count++] = value;
+            break;
+        case 'o':
+            if (overlay_count == MAX_HOSTS) die("too many overlays");
+            overlays[overlay_count++] = value;
+            break;
         case 'e':
             if (etc_count == MAX_SOURCES) die("too many names");
             etc_names[etc_count++] = value;
@@ -309,19 +425,26 @@ static int launch(int count, char **words) {
     if (at + 1 >= count || root == NULL || line < 0) die("arguments are missing");
     if (geteuid() == 0) {
         if (uid == 0) die("refusing to run as root");
+        if (range != NULL) users = ranged_user_namespace(uid, gid, range);
         /* As root, since the ways to the sources may be closed to the user that we become. A root that may not mount
          * anything has to do with open ways. */
         if (unshare(CLONE_NEWNS) == 0) {
-            stage(root);
+            stage(root, users);
             staged = 1;
         } else if (errno != EPERM) {
             die("unshare mounts");
         }
         stop_being_root(uid, gid);
+    } else if (range != NULL) {
+        users = ranged_user_namespace(uid, gid, range);
     }
-    enter_user_namespace(uid, gid);
-    if (!staged) stage(root);
+    if (users >= 0)
+        enter_ranged(users);
+    else
+        enter_user_namespace(uid, gid);
+    if (!staged) stage(root, -1);
     show_etc();
+    stack_overlays();
     if (chdir("/") < 0) die("chdir");
     pid_t child = fork();
     if (child < 0) die("fork");
@@ -750,6 +873,11 @@ static _Noreturn void agent(const char *line) {
 
 int main(int count, char **words) {
     if (count > 2 && strcmp(words[1], "launch") == 0) return launch(count - 2, words + 2);
+    if (count > 3 && strcmp(words[1], "mapped") == 0) {
+        enter_ranged(ranged_user_namespace(getuid(), getgid(), words[2]));
+        execvp(words[3], words + 3);
+        die("run %s", words[3]);
+    }
     if (count > 2 && strcmp(words[1], "agent") == 0) agent(words[2]);
     fprintf(stderr, "this program is started by Pullwright\n");
     return 64;

@@ -11,6 +11,11 @@
 - `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.
 - `traces.py`: secrets that a script has left in a layer, blanked or told.
 - `leases.py`: which layers are in use, by whatever process, since when.
+- `images.py`: images: looked up, fetched and unpacked inside sandboxes, kept as layers.
+- `roots.py`: trees that sandboxes have as their root: what must be in them, and the one for this host's tools.
+- `ownroot.py`: a root that is stacked from such trees, and who may write to it.
+- `mapping.py`: which ids of this host stand for those of a setup's machine, where its root is to be one.
+- `lent.py`: this host's git and bash, lent to images that hold none.
 - `peers.py`: which command inside is at the other end of a connection.
 - `etc.py`: the sandbox's /etc: files of its own, and what of the host's programs need.
 - `limits.py`: limits of memory, processes and CPU time by cgroups, where they may be had; the rest by rlimits.

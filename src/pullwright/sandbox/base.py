@@ -2,7 +2,9 @@
 
 Inside, whatever the adapter: `/workspace` holds the repository, `/home/agent` is HOME, `/opt/env` is where an
 environment may install what it needs; all three are copy-on-write over the layers. `/tmp` is fresh. Everything else is
-read-only. The user is 1000:1000. Answers from inside are data from a hostile source.
+this host's tools or an image, and read-only. The user is 1000:1000. In one that is `administered`, for setup, the user
+is 0:0 and everything is copy-on-write: what root installs there is below the agent later, read-only, and what it writes
+in the three places is 1000's then. Answers from inside are data from a hostile source.
 """
 
 import socket
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pullwright.domain.image import Image
 from pullwright.domain.limits import LimitHit, SandboxLimits
 from pullwright.domain.secret import Redactor
 
@@ -65,6 +68,8 @@ class SandboxSpec:
     limits: SandboxLimits = field(default_factory=SandboxLimits)
     variables: Mapping[str, str] = field(default_factory=dict)
     on_limit: Callable[[LimitHit, int], Awaitable[None]] | None = None  # told of a limit that was hit, and how often
+    image: Image | None = None  # what else is inside, brought before; None: this host's own tools
+    administered: bool = False
     read_only: bool = False  # `/workspace` refuses writes; HOME, `/opt/env` and `/tmp` do not
 
 
@@ -204,8 +209,26 @@ class Trace:
     blanked: bool = False  # whether it is there no more
 
 
+OpenDoor = Callable[[], Awaitable[Door | None]]  # the way out of a machine that fetches an image
+
+
 class Sandboxes(Protocol):
     """Where sandboxes come from."""
+
+    async def look_up(self, image: Image, door: OpenDoor) -> Image:
+        """Which image it is at present. Raises `ImageUnavailable` where it cannot be had."""
+        ...
+
+    async def bring(self, image: Image, door: OpenDoor, say: Callable[[str], Awaitable[None]]) -> str:
+        """Have an image that was looked up at hand; once is enough. Gives the layer that it is kept as, if it is one.
+
+        Raises `ImageUnavailable`, `DiskFull`.
+        """
+        ...
+
+    async def administrable(self, image: Image | None) -> str:
+        """Why a sandbox cannot be administered here, with the remedy; empty where it can."""
+        ...
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
         """Start one. Raises `SandboxUnavailable` with the remedy where this machine cannot."""

@@ -13,7 +13,7 @@ _SHOWN = (
     "protocols", "debian_version", "os-release", "bash.bashrc", "profile", "inputrc", "fonts", "perl", "python3*",
     "java-*-openjdk", "maven", "R",
 )  # fmt: skip
-_OWN = {
+OWN = {
     "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
@@ -27,7 +27,7 @@ _OWN = {
 def prepare(directory: Path, host: Path = Path("/etc")) -> list[str]:
     """Make the directory, with the sandbox's own files and a place for each of the host's; gives the names of those."""
     directory.mkdir(mode=0o755, exist_ok=True)
-    for name, text in _OWN.items():
+    for name, text in OWN.items():
         path = directory / name
         with contextlib.suppress(FileNotFoundError):
             if path.read_text() == text:
@@ -36,11 +36,16 @@ def prepare(directory: Path, host: Path = Path("/etc")) -> list[str]:
         aside.write_text(text)
         aside.chmod(0o644)
         aside.replace(path)
-    shown = sorted(path for pattern in _SHOWN for path in host.glob(pattern) if path.exists())
-    names = [str(path.relative_to(host)) for path in shown]
-    for name in names:
+    shown = names(host)
+    for name in shown:
         _make_place(directory / name, is_directory=(host / name).is_dir())
-    return names
+    return shown
+
+
+def names(host: Path = Path("/etc")) -> list[str]:
+    """What of the host's is shown."""
+    shown = sorted(path for pattern in _SHOWN for path in host.glob(pattern) if path.exists())
+    return [str(path.relative_to(host)) for path in shown]
 
 
 def _make_place(place: Path, *, is_directory: bool) -> None:

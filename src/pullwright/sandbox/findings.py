@@ -42,7 +42,6 @@ def look_around(limits: Cgroups) -> list[Finding]:
         _kernel(),
         _namespaces(),
         Finding("limits", True, limits.words()),
-        Finding("setup as root", True, _subordinate()),
     ]
 
 
@@ -87,9 +86,3 @@ def _namespaces() -> Finding:
             "namespaces", False, "user namespaces are forbidden here", f"Ask for `{switch}` as root. {_DOCKER}"
         )
     return Finding("namespaces", True, "user namespaces are allowed")
-
-
-def _subordinate() -> str:
-    mapped = shutil.which("newuidmap") is not None
-    there = "subordinate uids are mapped here, but" if mapped else "no newuidmap (Debian package uidmap), and"
-    return f"{there} setup scripts that install system packages are not supported yet; they run as an ordinary user"

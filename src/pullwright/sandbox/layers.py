@@ -1,8 +1,9 @@
 """Layers and writable copies on disk: made, published, dropped, cleaned up after a crash.
 
-Below the root: `layers/ID` are read-only trees with `workspace`, `home` and `env`; `run/OWNER/N` is what one sandbox
-writes, and a process holds `locks/OWNER` for as long as it lives; `trash` is on its way out; who uses a layer is in
-`leases` and `uses` (`leases.py`). As root everything belongs to the sandboxes' own uid.
+Below the root: `layers/ID` are read-only trees with `workspace`, `home` and `env`, and of an image or what setup's root
+wrote also `root` and the parts of `roots.HOST_TREES`; `run/OWNER/N` is what one sandbox writes, and a process holds
+`locks/OWNER` for as long as it lives; `trash` is on its way out; who uses a layer is in `leases` and `uses`
+(`leases.py`). As root everything belongs to the sandboxes' own uid, but for what setup's root has given to others.
 """
 
 import contextlib
@@ -14,15 +15,18 @@ import re
 import secrets
 import stat
 import subprocess
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pullwright.domain.errors import DataDirectoryError, DiskFull, MachineError, SandboxError
+from pullwright.domain.errors import DataDirectoryError, DiskFull, ImageUnavailable, MachineError, SandboxError
+from pullwright.sandbox import mapping, roots
 from pullwright.sandbox.leases import Leases
 
 STAGE = "/tmp/pw"  # noqa: S108 - a place in the launcher's own mount namespace
 PARTS = ("workspace", "home", "env")
 EMPTY = "empty"
+IMAGE = "image.json"
 MAX_OPTIONS = 4096  # bytes that mount(2) takes
 
 _LAYER = re.compile("[0-9a-f]{24}")
@@ -69,6 +73,31 @@ class Layers:
             raise _unwritable(self.root, error) from error
         return Writable(path, name)
 
+    def make_own_root(self, writable: Writable, parts: Collection[str]) -> None:
+        """Places for what setup's root writes elsewhere. Raises `DiskFull`."""
+        try:
+            for part in ("root", *parts):
+                self._mkdir(writable.path / f"own-{part}")
+                self._mkdir(writable.path / f"work-{part}")
+            self._mkdir(writable.path / "run")
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+
+    def part_options(
+        self, part: str, layers: tuple[str, ...], writable: Writable | None, below: Sequence[str] = ()
+    ) -> str:
+        """Mount options for one part of the layers over what is `below`; with `writable` what is written goes there."""
+        box = f"{STAGE}/box"
+        lowers = [f"{box}/layers/{layer}/{part}" for layer in reversed(layers) if self.holds(layer, part)]
+        lowers += [*below, f"{box}/layers/{EMPTY}/{PARTS[0]}"]
+        options = f"userxattr,lowerdir={':'.join(lowers)}"
+        if writable:
+            here = f"{box}/{writable.name}"
+            options += f",volatile,upperdir={here}/own-{part},workdir={here}/work-{part}"
+        if len(options) >= MAX_OPTIONS:
+            raise SandboxError(f"{len(lowers)} layers are too many to stack; about {MAX_OPTIONS // 50} go")
+        return options
+
     def options(self, layers: tuple[str, ...], writable: Writable) -> str:
         """The overlay's mount options, with paths as the launcher sees them.
 
@@ -87,18 +116,67 @@ class Layers:
         """Make what was written a layer, safe on the disk. Gives its id."""
         layer = secrets.token_hex(12)
         try:
-            descriptor = os.open(writable.upper, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                # Without it a power cut could leave a layer that is there and empty: the mount was volatile.
-                if _libc.syncfs(descriptor) != 0:
-                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            finally:
-                os.close(descriptor)
-            self.leases.publish(layer)
-            writable.upper.rename(self.root / "layers" / layer)
+            for own in writable.path.glob("own-*"):
+                if any(own.iterdir()):
+                    if own.name == "own-root":
+                        roots.check(own)
+                    own.chmod(own.stat().st_mode | 0o700)
+                    own.rename(writable.upper / own.name.removeprefix("own-"))
+            self._keep(writable.upper, layer)
         except OSError as error:
             raise _unwritable(self.root, error) from error
         return layer
+
+    def publish_root(self, writable: Writable, layer: str, note: Callable[[Path], str]) -> str:
+        """Make the image that was unpacked a layer of that name; `note` gives what to write beside it."""
+        unpacked = writable.upper
+        for name in ("workspace", "bundle", "rootfs"):
+            unpacked /= name
+            if unpacked.is_symlink() or not unpacked.is_dir():
+                raise ImageUnavailable("the image was not unpacked to where it should be")
+        unpacked.chmod(0o755)
+        return self.make(layer, unpacked.rename, note)
+
+    def make(self, layer: str, fill: Callable[[Path], object], note: Callable[[Path], str] = lambda _: "") -> str:
+        """Make a layer of that name whose root `fill` lays out, if it is not there. Gives the name."""
+        if self.has(layer):
+            return layer
+        try:
+            self._make_root()
+            self._count += 1
+            aside = self.root / f"run/{self.owner}/made-{self._count}"
+            for part in ("", *PARTS, "root"):
+                self._mkdir(aside / part)
+            fill(aside / "root")
+            (aside / IMAGE).write_text(note(aside / "root"))
+            if os.geteuid() == 0:
+                subprocess.run(["chown", "-Rh", f"{self._uid}:{self._gid}", "--", aside], check=True)
+            self._keep(aside, layer)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise _unwritable(self.root, error if isinstance(error, OSError) else OSError(errno.EIO, "")) from error
+        return layer
+
+    def note(self, layer: str) -> str:
+        """What was written beside an image's tree."""
+        return (self.root / "layers" / layer / IMAGE).read_text()
+
+    def _keep(self, tree: Path, layer: str) -> None:
+        """Give a tree its place, safe on the disk."""
+        descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # Without it a power cut could leave a layer that is there and empty: the mount was volatile.
+            if _libc.syncfs(descriptor) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(descriptor)
+        self.leases.publish(layer)
+        try:
+            tree.rename(self.root / "layers" / layer)
+        except OSError as error:
+            # Another process has made the same.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            self._discard(tree)
 
     def has(self, layer: str) -> bool:
         """Whether the layer is there."""
@@ -129,6 +207,10 @@ class Layers:
         with contextlib.suppress(FileNotFoundError):
             return sorted(one.name for one in (self.root / "layers").iterdir() if _LAYER.fullmatch(one.name))
         return []
+
+    def holds(self, layer: str, part: str) -> bool:
+        """Whether the layer has something of that part."""
+        return (self.root / "layers" / layer / part).is_dir()
 
     def drop(self, layer: str) -> None:
         """Remove a layer that one has made oneself."""
@@ -228,7 +310,8 @@ def _remove(path: Path) -> None:
 
     rm(1) and chmod(1) do all of that; a walk of our own would have to be as careful.
     """
-    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+    inside = mapping.prefix()  # what setup's root gave to others is not ours
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"], [*inside, "rm", "-rf"]):
         subprocess.run([*command, "--", path], stderr=subprocess.DEVNULL, check=False)
         if not os.path.lexists(path):
             return

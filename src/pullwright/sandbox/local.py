@@ -4,21 +4,25 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from pullwright.domain.errors import DiskFull, PullwrightError, SandboxError, SandboxUnavailable
+from pullwright.domain.image import Image
 from pullwright.domain.secret import Redactor
-from pullwright.sandbox import peers, traces
-from pullwright.sandbox.base import Disk, ExecRequest, Finding, Layer, SandboxSpec, Trace
+from pullwright.sandbox import lent, mapping, peers, traces
+from pullwright.sandbox.base import Disk, ExecRequest, Finding, Layer, OpenDoor, SandboxSpec, Trace
 from pullwright.sandbox.bounds import Bounds
 from pullwright.sandbox.findings import look_around, remedy
+from pullwright.sandbox.images import Images, missing_programs
 from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.limits import Cgroups, rlimits
-from pullwright.sandbox.running import LocalSandbox
+from pullwright.sandbox.ownroot import OwnRoot
+from pullwright.sandbox.roots import host_root, host_trees
+from pullwright.sandbox.running import OWN_PATH, SYSTEM_PATH, VARIABLES, LocalSandbox
 from pullwright.sandbox.walls import START_SECONDS, Shown, Wall, Walls
 from pullwright.sandbox.watch import Watch
 
@@ -40,6 +44,8 @@ class LocalSandboxes:
         self._watch = Watch(root)
         self._living: dict[str, LocalSandbox] = {}
         self._fit = False
+        self._images = Images(self._layers, self.start)
+        self._administrable: dict[str, str] = {}  # by the image's digest
         self._walls = Walls(self._layers, self._uid, self.limits)
         # Threads of our own: the loop's may be gone while there are still sandboxes to stop.
         self._disk: ThreadPoolExecutor | None = None
@@ -63,11 +69,13 @@ class LocalSandboxes:
         for bind in spec.binds:
             if not bind.source.exists():
                 raise SandboxError(f"{bind.source} cannot be shown inside: there is no such file")
-        self._layers.use(spec.layers)
+        root = await self._off_loop(self._own_root, spec)
+        used = root.layers if root else spec.layers
+        self._layers.use(used)
         try:
-            wall = await self._stand(spec)
+            wall = await self._stand(spec, root)
         except BaseException:
-            self._layers.leases.leave(spec.layers)
+            self._layers.leases.leave(used)
             raise
         limits = rlimits(spec.limits, memory=self.limits().memory is None)
         bounds = Bounds(spec, wall, partial(self.limits().counts, wall.group))
@@ -78,8 +86,9 @@ class LocalSandboxes:
             bounds,
             limits=limits,
             groups=self.limits(),
+            variables=self._variables(spec),
             off_loop=self._off_loop,
-            ended=lambda: self._ended(wall, spec.layers),
+            ended=lambda: self._ended(wall, used),
         )
         self._living[wall.group] = sandbox
         self._watch.add(bounds)
@@ -93,12 +102,12 @@ class LocalSandboxes:
             raise SandboxUnavailable(f"the sandbox did not start: {error}") from error
         return sandbox
 
-    async def _stand(self, spec: SandboxSpec) -> Wall:
+    async def _stand(self, spec: SandboxSpec, root: OwnRoot | None) -> Wall:
         """A wall with what is to be seen behind it."""
-        wall = await self._walls.take()
+        wall = await (self._walls.build(root) if root else self._walls.take())
         try:
             self.limits().hold(wall.group, spec.limits)
-            await wall.show(self._shown(spec, wall))
+            await wall.show(self._shown(spec, wall, root))
         except (SandboxError, TimeoutError) as error:
             words = await self._walls.last_words(wall)
             if not words:
@@ -112,12 +121,69 @@ class LocalSandboxes:
         wall.settle()
         return wall
 
-    def _shown(self, spec: SandboxSpec, wall: Wall) -> Shown:
+    def _own_root(self, spec: SandboxSpec) -> OwnRoot | None:
+        """What its root is stacked from; None where it is simply this host's."""
+        stack = (self._images.layer(spec.image), *spec.layers) if spec.image else spec.layers
+        if spec.image and not self._layers.has(stack[0]):
+            raise SandboxError(f"the image {spec.image.reference} is gone; prepare the environment again")
+        trees = {} if spec.image else host_trees()
+        own = spec.image or any(self._layers.holds(layer, part) for layer in stack for part in ("root", *trees))
+        if not own and not spec.administered:
+            return None
+        if not spec.image:
+            stack = (host_root(self._layers.make), *stack)
+        return OwnRoot(stack, trees, mapping.granted() if spec.administered else None)
+
+    def _variables(self, spec: SandboxSpec) -> dict[str, str]:
+        variables = dict(VARIABLES)
+        if spec.image:
+            facts = self._images.facts(self._images.layer(spec.image))
+            own = {"PATH": f"{OWN_PATH}:{facts.path or SYSTEM_PATH}:{lent.PLACE}/bin", "SHELL": facts.shell}
+            variables = {**facts.variables, **variables, **own}
+        if spec.administered:
+            admin = {"USER": "root", "LOGNAME": "root", "DEBIAN_FRONTEND": "noninteractive"}
+            variables |= {**admin, "PATH": f"{variables['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"}
+        return variables
+
+    def _shown(self, spec: SandboxSpec, wall: Wall, root: OwnRoot | None) -> Shown:
         trees = [(bind.source, bind.target) for bind in spec.binds]
         if spec.door:
             trees += [(source, target) for target, source in spec.door.files.items()]
         overlay = self._layers.options(spec.layers, wall.writable)
-        return Shown(overlay, spec.limits.memory // 4, spec.read_only, trees)
+        if spec.image and (tools := lent.tools(self._layers.root)):
+            trees.append((tools, lent.PLACE))
+        return Shown(overlay, spec.limits.memory // 4, spec.read_only, root.closed if root else "/", trees)
+
+    async def look_up(self, image: Image, door: OpenDoor) -> Image:
+        """Which image it is at present."""
+        return await self._images.look_up(image, door)
+
+    async def bring(self, image: Image, door: OpenDoor, say: Callable[[str], Awaitable[None]]) -> str:
+        """Have an image that was looked up at hand; once is enough. Gives the layer that it is kept as."""
+        return await self._images.bring(image, door, say)
+
+    async def administrable(self, image: Image | None) -> str:
+        """Why a sandbox cannot be administered here, with the remedy; empty where it can. It is tried once."""
+        over = image.digest if image else ""
+        if over not in self._administrable:
+            self._administrable[over] = await self._try_to_administer(image)
+        return self._administrable[over]
+
+    async def _try_to_administer(self, image: Image | None) -> str:
+        if image is None and os.geteuid() != 0:
+            return (
+                "Where Pullwright runs as an ordinary user, setup is root over an image only: name one with --image, "
+                "or have root install what is missing on this host."
+            )
+        if mapping.granted() is None:
+            return f"Setup is root of its machine where a range of ids may be mapped. {mapping.remedy()}"
+        try:
+            sandbox = await self.start(SandboxSpec(name="administrable", image=image, administered=True))
+            result = await sandbox.run(ExecRequest(argv=("sh", "-c", ":"), timeout=20.0))
+            await sandbox.stop()
+        except (SandboxError, SandboxUnavailable) as error:
+            return f"Setup cannot be root of its machine here: {error}"
+        return "" if result.exit_code == 0 else f"As root of a machine, a command ended with {result.exit_code}."
 
     async def has_layer(self, layer: str) -> bool:
         """Whether a layer is there to build on; then it is for some minutes, whoever makes room meanwhile."""
@@ -173,9 +239,15 @@ class LocalSandboxes:
                 ok = result.exit_code == 0
                 text = "starts and runs a command" if ok else f"a command ended with {result.exit_code}"
                 found.append(Finding("sandbox", ok, text))
+                found += [await self._setup_finding(), _images_finding()]
             except (SandboxError, SandboxUnavailable) as error:
                 found.append(Finding("sandbox", False, str(error), ""))
         return found
+
+    async def _setup_finding(self) -> Finding:
+        reason = await self.administrable(None)
+        text = reason or "the scripts of people are root of a machine of their own, and may install system packages"
+        return Finding("setup as root", True, text)
 
     async def clean(self) -> None:
         """Remove what sandboxes of a dead process left behind."""
@@ -220,3 +292,10 @@ class LocalSandboxes:
         self._living.pop(wall.group, None)
         self._walls.clear(wall.group, wall.writable)
         self._layers.leases.leave(layers)
+
+
+def _images_finding() -> Finding:
+    if missing := missing_programs():
+        what = f"directories only: {' and '.join(missing)} missing (as root: apt-get install skopeo umoci)"
+        return Finding("images", True, what)
+    return Finding("images", True, "directories, OCI layouts and what registries hold")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from pullwright.domain.errors import DiskFull, SandboxError, SandboxLost
@@ -12,7 +12,7 @@ from pullwright.sandbox.agent import Command, Flag
 from pullwright.sandbox.base import ENVIRONMENT, HOME, ExecRequest, ExecResult, Process, SandboxSpec
 from pullwright.sandbox.bounds import Bounds
 from pullwright.sandbox.clock import Clock
-from pullwright.sandbox.layers import Layers
+from pullwright.sandbox.layers import Layers, Writable
 from pullwright.sandbox.limits import Cgroups
 from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess
 from pullwright.sandbox.streams import Bounded, Reading, Writing, settle
@@ -27,7 +27,9 @@ SNAPSHOT_SECONDS = 60.0
 SWEEP_SECONDS = 2.0
 _LOOK_SECONDS = 0.001
 
-PATH = f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin:/usr/local/bin:/usr/bin:/bin"
+OWN_PATH = f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+PATH = f"{OWN_PATH}:{SYSTEM_PATH}"
 VARIABLES = {
     "PATH": PATH,
     "HOME": HOME,
@@ -56,11 +58,12 @@ class LocalSandbox:
         *,
         limits: Sequence[str],
         groups: Cgroups,
+        variables: Mapping[str, str] = VARIABLES,
         off_loop: "OffLoop[None]",
         ended: Callable[[], None],
     ) -> None:
         self.name = spec.name
-        self._variables = {**VARIABLES, **(spec.door.variables if spec.door else {}), **spec.variables}
+        self._variables = {**variables, **(spec.door.variables if spec.door else {}), **spec.variables}
         self._door = spec.door
         self._wall = wall
         self._line = wall.line
@@ -250,9 +253,13 @@ class LocalSandbox:
 
     async def snapshot(self) -> str:
         """Keep what was written since the start as a new layer and give its id. The sandbox ends."""
+        return await self.keep_as(self._layers.publish)
+
+    async def keep_as(self, publish: Callable[[Writable], str]) -> str:
+        """End the sandbox and have what was written kept as a layer, whose id is given."""
         if self._ending is not None or self._line.lost:
             raise self._line.loss()
-        kept = self._ending = asyncio.ensure_future(self._end_all(publish=True))
+        kept = self._ending = asyncio.ensure_future(self._end_all(publish))
         try:
             await asyncio.wait({kept})
         except asyncio.CancelledError:
@@ -266,15 +273,15 @@ class LocalSandbox:
     async def stop(self) -> None:
         """End every process inside and discard what was written. Stopping twice is no error."""
         if self._ending is None:
-            self._ending = asyncio.ensure_future(self._end_all(publish=False))
+            self._ending = asyncio.ensure_future(self._end_all(None))
         await asyncio.shield(asyncio.wait({self._ending}))
 
-    async def _end_all(self, *, publish: bool) -> str:
+    async def _end_all(self, publish: Callable[[Writable], str] | None) -> str:
         layer = ""
 
         def keep() -> None:
             nonlocal layer
-            layer = self._layers.publish(self._wall.writable)
+            layer = publish(self._wall.writable) if publish else ""
 
         try:
             if self._door:

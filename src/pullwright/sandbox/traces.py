@@ -11,10 +11,12 @@ from pathlib import Path
 
 from pullwright.domain.secret import Redactor
 from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, Trace
+from pullwright.sandbox.roots import HOST_TREES
 
 _CHUNK = 1024 * 1024
 _LARGEST_TEXT = 16 * 1024 * 1024  # bytes of a file that is read and written as a whole
-_PLACES = {"workspace": WORKSPACE, "home": HOME, "env": ENVIRONMENT}
+_PLACES = {"workspace": WORKSPACE, "home": HOME, "env": ENVIRONMENT, "root": ""}
+_PLACES |= {part: str(path) for part, path in HOST_TREES.items()}
 
 
 def blank(root: Path, redactor: Redactor) -> list[Trace]:

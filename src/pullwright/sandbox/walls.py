@@ -23,6 +23,7 @@ from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE
 from pullwright.sandbox.findings import LAUNCHER, bubblewrap, remedy
 from pullwright.sandbox.layers import STAGE, Layers, Writable
 from pullwright.sandbox.limits import Cgroups
+from pullwright.sandbox.ownroot import OwnRoot
 from pullwright.sandbox.streams import settle
 
 SPARES = 2
@@ -44,6 +45,7 @@ class Shown:
     overlay: str  # mount options
     shared_memory: int  # bytes
     read_only: bool  # the workspace
+    closed: str  # the mount that nobody writes to any more then
     trees: Sequence[tuple[Path, str]]  # of the host, read-only, and where
 
 
@@ -62,7 +64,7 @@ class Wall:
     async def show(self, shown: Shown) -> None:
         """Mount what is to be seen behind it; once, before the first command."""
         with _detached([path for path, _ in shown.trees]) as trees:
-            words = [shown.overlay, str(shown.shared_memory), "ro" if shown.read_only else "rw"]
+            words = [shown.overlay, str(shown.shared_memory), "ro" if shown.read_only else "rw", shown.closed]
             for (source, target), tree in zip(shown.trees, trees, strict=True):
                 words += ["" if tree is not None else str(source.resolve()), target]
             message = b"".join(os.fsencode(word) + b"\0" for word in words)
@@ -152,6 +154,10 @@ class Walls:
         finally:
             self._build_ahead_soon()
 
+    async def build(self, root: OwnRoot) -> Wall:
+        """One over a root that is not simply this host's; nobody knew of it before."""
+        return await self._build(root)
+
     async def ready(self) -> None:
         """Wait until those that are built ahead stand. One that cannot be built is told to whoever needs it."""
         self._build_ahead()
@@ -195,7 +201,7 @@ class Walls:
         while len(self._ahead) < SPARES:
             self._ahead.append(asyncio.ensure_future(self._build()))
 
-    async def _build(self) -> Wall:
+    async def _build(self, root: OwnRoot | None = None) -> Wall:
         if self._spawner is None:
             self._spawner = ThreadPoolExecutor(1, "sandbox-walls")
         loop = asyncio.get_running_loop()
@@ -204,7 +210,7 @@ class Walls:
         mounter.setblocking(False)
         said = os.memfd_create("said")
         # The thread closes their ends, whatever becomes of us; else nobody would hear that they were closed.
-        spawning = loop.run_in_executor(self._spawner, self._begin, theirs, its, said)
+        spawning = loop.run_in_executor(self._spawner, self._begin, theirs, its, said, root)
         try:
             await asyncio.wait({spawning})
             process, writable, group = spawning.result()
@@ -235,7 +241,7 @@ class Walls:
         return words
 
     def _begin(
-        self, control: socket.socket, mounter: socket.socket, said: int
+        self, control: socket.socket, mounter: socket.socket, said: int, root: OwnRoot | None
     ) -> "tuple[subprocess.Popen[bytes], Writable, str]":
         with control, mounter:
             writable = self._layers.make_writable()
@@ -244,7 +250,7 @@ class Walls:
                 with _filter() as filtered:
                     ends = (control.fileno(), mounter.fileno(), filtered)
                     process = subprocess.Popen(
-                        self._command(writable, group, *ends),
+                        self._command(writable, group, root, *ends),
                         stdin=subprocess.DEVNULL,
                         stdout=subprocess.DEVNULL,
                         stderr=said,
@@ -257,45 +263,45 @@ class Walls:
                 raise
         return process, writable, group
 
-    def _command(self, writable: Writable, group: str, control: int, mounter: int, filtered: int) -> list[str]:
+    def _command(
+        self, writable: Writable, group: str, root: OwnRoot | None, control: int, mounter: int, filtered: int
+    ) -> list[str]:
         words = [str(LAUNCHER), "launch", "-r", str(self._layers.root), "-m", str(mounter)]
         if self._uid is not None:
             words += ["-u", str(self._uid)]
         for entry in self._groups().make(group):
             words += ["-g", str(entry)]
-        for name in etc.prepare(self._layers.root / "etc"):
-            words += ["-e", name]
-        return [*words, "--", bubblewrap(), *_arguments(writable, filtered), "--", MACHINE, "agent", str(control)]
+        if root:
+            words += root.launcher(self._layers, writable)
+            inside = [*root.user(), *root.root(writable)]
+        else:
+            for name in etc.prepare(self._layers.root / "etc"):
+                words += ["-e", name]
+            inside = _host(writable)
+        arguments = [*_ALWAYS, "--seccomp", str(filtered), *inside, "--ro-bind", str(LAUNCHER), MACHINE]
+        arguments += ["--remount-ro", "/dev", "--chdir", "/"]
+        return [*words, "--", bubblewrap(), *arguments, "--", MACHINE, "agent", str(control)]
 
 
-def _arguments(writable: Writable, filtered: int) -> list[str]:
-    """Bubblewrap's arguments: what is inside, and nothing else (bwrap(1)). The mounter closes / to writes."""
+_ALWAYS = ("--hostname", "sandbox", "--die-with-parent", "--as-pid-1")
+
+
+def _host(writable: Writable) -> list[str]:
+    """Bubblewrap's arguments for this host's tools and nothing else of it (bwrap(1)). The mounter closes /."""
     here = f"{STAGE}/box/{writable.name}"
-    words = [
-        "--unshare-all",
-        "--uid",
-        "1000",
-        "--gid",
-        "1000",
-        "--hostname",
-        "sandbox",
-        "--die-with-parent",
-        "--as-pid-1",
-    ]
-    words += ["--cap-drop", "ALL", "--seccomp", str(filtered), "--ro-bind", "/usr", "/usr"]
+    words = ["--unshare-all", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         place = Path("/", name)
         if place.is_symlink():
             words += ["--symlink", str(place.readlink()), f"/{name}"]
         elif place.is_dir():
             words += ["--ro-bind", f"/{name}", f"/{name}"]
-    # First of all, since whatever a place is made for leaves the directories on the way closed.
-    for target in (WORKSPACE, HOME, ENVIRONMENT, str(Path(MACHINE).parent)):
-        words += ["--dir", target]
     words += ["--dev", "/dev", "--proc", "/proc", "--dir", "/run", "--dir", "/var/lib", "--symlink", "/run", "/var/run"]
     words += ["--bind", f"{here}/tmp", "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
-    words += ["--ro-bind", f"{STAGE}/box/etc", "/etc", "--ro-bind", str(LAUNCHER), MACHINE]
-    return [*words, "--remount-ro", "/dev", "--chdir", "/"]
+    words += ["--ro-bind", f"{STAGE}/box/etc", "/etc"]
+    for mounted in (WORKSPACE, HOME, ENVIRONMENT):
+        words += ["--dir", mounted]
+    return words
 
 
 @contextlib.contextmanager

@@ -12,5 +12,6 @@
 - `oidc_provider.py`: an OpenID Connect issuer, with lies on demand.
 - `forges/`: the far sides of GitHub, GitLab and Gitea.
 - `faults.py`: faults at named points, for the tests that kill and fill.
+- `images.py`: OCI images written from nothing.
 - `origins.py`: hosts of the internet, on the loopback, for egress.
 """

@@ -8,7 +8,7 @@ A platform with faults is the platform with its ports wrapped, so that what is t
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from pullwright.domain.delivery import Delivery
 from pullwright.domain.errors import DiskFull
 from pullwright.domain.feedback import CheckResult, Remark
+from pullwright.domain.image import Image
 from pullwright.domain.incoming import Topic
 from pullwright.domain.limits import LimitHit
 from pullwright.domain.secret import Redactor
@@ -29,6 +30,7 @@ from pullwright.sandbox.base import (
     ExecResult,
     Finding,
     Layer,
+    OpenDoor,
     Process,
     Sandbox,
     Sandboxes,
@@ -189,6 +191,18 @@ class FaultySandboxes:
     async def warm(self) -> None:
         """As it is."""
         await self.inner.warm()
+
+    async def look_up(self, image: Image, door: OpenDoor) -> Image:
+        """As it is."""
+        return await self.inner.look_up(image, door)
+
+    async def bring(self, image: Image, door: OpenDoor, say: Callable[[str], Awaitable[None]]) -> str:
+        """As it is."""
+        return await self.inner.bring(image, door, say)
+
+    async def administrable(self, image: Image | None) -> str:
+        """As it is."""
+        return await self.inner.administrable(image)
 
     async def has_layer(self, layer: str) -> bool:
         """As it is."""

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from pullwright.sandbox.base import ExecRequest, ExecResult, Sandbox, Sandboxes, SandboxSpec
+from pullwright.domain.image import Image
+from pullwright.sandbox.base import Door, ExecRequest, ExecResult, Sandbox, Sandboxes, SandboxSpec
 from pullwright.sandbox.local import LocalSandboxes
+from pullwright.testing import images
+from pullwright.testing.images import busybox, write_layout
 
 PATH = "/opt/env/venv/bin:/opt/env/bin:/home/agent/.local/bin:/opt/pullwright/bin:/usr/local/bin:/usr/bin:/bin"
 UID = 64200
@@ -25,14 +28,47 @@ async def sandboxes(tmp_path: Path) -> AsyncIterator[Sandboxes]:
     await local.close()
 
 
+needs_images = pytest.mark.skipif(bool(why := images.missing()), reason=why)
+
+KINDS = ("host", pytest.param("image", marks=(pytest.mark.long, needs_images)))
+"""What the contract is run over, in modules that have a fixture `kind` with these as its parameters."""
+
+
 @pytest.fixture
-def start(sandboxes: Sandboxes) -> Start:
+def kind() -> str:
+    """What sandboxes are made of: this host's own tools, where a module does not say otherwise."""
+    return "host"
+
+
+async def no_door() -> Door | None:
+    """The way out of a machine that needs none."""
+    return None
+
+
+async def had(sandboxes: Sandboxes, reference: str) -> Image:
+    """An image, looked up and unpacked."""
+
+    async def quiet(_: str) -> None:
+        return None
+
+    image = await sandboxes.look_up(Image(reference=reference), no_door)
+    await sandboxes.bring(image, no_door, quiet)
+    return image
+
+
+@pytest.fixture
+def start(sandboxes: Sandboxes, kind: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
     """Start a sandbox; keyword arguments are those of its spec."""
     count = 0
 
     async def begin(**spec: object) -> Sandbox:
         nonlocal count
         count += 1
+        if kind == "image":
+            layout = tmp_path_factory.getbasetemp() / "busybox"
+            if not layout.exists():
+                write_layout(layout, [busybox()], variables=["PATH=/usr/local/bin:/usr/bin:/bin"])
+            spec["image"] = await had(sandboxes, f"oci:{layout}")
         return await sandboxes.start(SandboxSpec(name=f"test-{os.getpid()}-{count}", **spec))  # type: ignore[arg-type]
 
     return begin

@@ -9,7 +9,13 @@ import pytest
 from pullwright.domain.errors import SandboxError, SandboxLost
 from pullwright.sandbox.base import Bind, ExecRequest, Sandboxes
 
-from .conftest import Shell, Start
+from .conftest import KINDS, Shell, Start
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The whole module is run over each."""
+    return str(request.param)
 
 
 async def test_a_layer_holds_what_was_written_in_the_three_places(
