@@ -87,9 +87,10 @@ const environments = createRoute({
 const usage = createRoute({
   getParentRoute: () => root,
   path: "/usage",
-  validateSearch: (search: Record<string, unknown>): { days?: number | undefined; by?: string | undefined } => ({
+  validateSearch: (search: Record<string, unknown>): { days?: number | undefined; by?: string | undefined; show?: string | undefined } => ({
     days: number(search["days"]),
     by: word(search["by"]),
+    show: word(search["show"]),
   }),
 }).lazy(() => import("./screens/usage/Usage").then((module) => module.Route));
 

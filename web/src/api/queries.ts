@@ -1,4 +1,4 @@
-import { QueryClient, queryOptions } from "@tanstack/react-query";
+import { QueryClient, queryOptions, useQuery } from "@tanstack/react-query";
 
 import { type Schema, api, got, passing } from "./client";
 
@@ -37,3 +37,9 @@ const FINAL = new Set<State>(["done", "failed", "cancelled"]);
 
 /** Whether nothing follows by itself. */
 export const isFinal = (state: State) => FINAL.has(state);
+
+/** What whoever is signed in may do: what they may not is not offered, and the server would refuse it. */
+export function useMay(): { write: boolean; admin: boolean } {
+  const me = useQuery(meQuery).data;
+  return { write: me?.scope === "write" || me?.scope === "admin", admin: me?.scope === "admin" };
+}

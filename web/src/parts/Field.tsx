@@ -3,7 +3,7 @@ import { type ComponentProps, type ReactNode, useId } from "react";
 import { cls } from "./class";
 
 export const controlClass =
-  "w-full rounded border border-control bg-raised px-2.5 text-sm text-text placeholder:text-text-3 max-sm:text-base focus-visible:outline-offset-0 disabled:opacity-50 aria-invalid:border-bad";
+  "rounded border border-control bg-raised px-2.5 text-sm text-text placeholder:text-text-3 max-sm:text-base focus-visible:outline-offset-0 disabled:opacity-50 aria-invalid:border-bad";
 
 /** A control with its name, a hint, and what is wrong with it. */
 export function Field({
@@ -36,20 +36,23 @@ export function Field({
   );
 }
 
+// As wide as there is room, unless its class says how wide.
+const wide = (className: string | undefined) => !/\bw-/.test(className ?? "") && "w-full";
+
 /** One line of text. */
 export function Input({ className, ...rest }: ComponentProps<"input">) {
-  return <input autoComplete="off" spellCheck={false} {...rest} className={cls(controlClass, "h-8 max-sm:h-10", className)} />;
+  return <input autoComplete="off" spellCheck={false} {...rest} className={cls(controlClass, wide(className), "h-8 max-sm:h-10", className)} />;
 }
 
 /** Several lines of text; it grows with what is written. */
 export function TextArea({ className, ...rest }: ComponentProps<"textarea">) {
-  return <textarea {...rest} className={cls(controlClass, "field-sizing-content min-h-16 py-1.5", className)} />;
+  return <textarea {...rest} className={cls(controlClass, wide(className), "field-sizing-content min-h-16 py-1.5", className)} />;
 }
 
 /** One of a few. The browser's own list: it works with every keyboard, screen reader and phone. */
 export function Select({ className, children, ...rest }: ComponentProps<"select">) {
   return (
-    <select {...rest} className={cls(controlClass, "h-8 pr-1 max-sm:h-10", className)}>
+    <select {...rest} className={cls(controlClass, wide(className), "h-8 pr-1 max-sm:h-10", className)}>
       {children}
     </select>
   );

@@ -57,7 +57,8 @@ export function State({ state, compact = false }: { state: string; compact?: boo
   );
 }
 
-// Shapes differ, not only colours: ring, moving half, bars, tick, cross, slash.
+// Shapes differ, not only colours: ring, arc, bars, tick, cross, slash. Nothing moves: a list of hundreds would be drawn
+// anew all the time, and be no calm sight.
 function Sign({ state }: { state: string }) {
   const drawn: Record<string, ReactNode> = {
     queued: <circle cx="8" cy="8" r="5.2" strokeDasharray="2.4 2.4" />,
@@ -86,15 +87,12 @@ function Sign({ state }: { state: string }) {
       </>
     ),
   };
-  const moving = drawn[state] === undefined;
   return (
     <svg aria-hidden="true" viewBox="0 0 16 16" className="size-3.5 shrink-0" fill="none" stroke="currentColor" strokeWidth="1.7" strokeLinecap="round">
       {drawn[state] ?? (
         <>
           <circle cx="8" cy="8" r="5.800" opacity="0.3" />
-          <path d="M8 2.200a5.800 5.800 0 0 1 5.800 5.800">
-            {moving && <animateTransform attributeName="transform" type="rotate" from="0 8 8" to="360 8 8" dur="1.4s" repeatCount="indefinite" />}
-          </path>
+          <path d="M8 2.200a5.800 5.800 0 0 1 5.800 5.800" />
         </>
       )}
     </svg>

@@ -18,6 +18,8 @@ export function useTellEndings() {
         if (happened.kind !== "moved" || words === undefined || happened.log !== happened.task) return;
         void queries.fetchQuery({ ...taskQuery(happened.task), staleTime: 0 }).then(
           (task) => {
+            // What waits for a forge or a model goes on by itself.
+            if (task.state === "waiting" && !/^(an answer|a person)/.test(task.waiting_for ?? "")) return;
             const reason = task.state === "waiting" ? task.waiting_for : task.reason;
             notify(`${words}: ${headline(task.prompt)}`, [repositoryName(task.repository), reason].filter(Boolean).join(" · "), task.id, () => void navigate({ to: "/tasks/$task", params: { task: task.id } }));
           },

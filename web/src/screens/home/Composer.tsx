@@ -11,9 +11,11 @@ import { Keys } from "../../parts/Keys";
 import { ErrorBox } from "../../parts/Says";
 import { tell } from "../../parts/Toast";
 import { duration, money, plural } from "../../parts/words";
-import { isRepository, repositoriesQuery, useBranches, useEstimate, useSettled, useSurvey } from "./choices";
+import { isRepository, repositoriesQuery, useBranches, useEstimate, useReadyAhead, useSettled, useSurvey } from "./choices";
 import { type Draft, NOTHING, forget, keep, kept, orderOf } from "./draft";
 import { Makers } from "./Makers";
+
+const MEANT = 12; // letters after which somebody means to hand something in
 
 /** Where a task is handed in: closed it is one line, open it has all that can be said beforehand. */
 export function Composer({ opened }: { opened: boolean }) {
@@ -164,6 +166,7 @@ function Surroundings({ draft, change }: { draft: Draft; change: (part: Partial<
   const repository = useSettled(draft.repository, 500);
   const base = useSettled(draft.base, 500);
   const survey = useSurvey(repository, base);
+  useReadyAhead(repository, base, survey.data !== undefined && draft.prompt.trim().length >= MEANT && draft.setup === "");
   const environment = survey.data?.environment;
   return (
     <details className="group rounded border border-line">
@@ -192,7 +195,7 @@ function Surroundings({ draft, change }: { draft: Draft; change: (part: Partial<
                 placeholder={environment?.[which].command ?? "none"}
                 value={draft[which]}
                 onChange={(event) => change({ [which]: event.target.value })}
-                className={cls(controlClass, "field-sizing-content max-h-40 min-h-8 py-1.5 font-mono text-xs")}
+                className={cls(controlClass, "w-full field-sizing-content max-h-40 min-h-8 py-1.5 font-mono text-xs")}
               />
             )}
           </Field>

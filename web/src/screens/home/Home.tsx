@@ -3,6 +3,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import { api, got } from "../../api/client";
+import { useMay } from "../../api/queries";
 import { Button } from "../../parts/Button";
 import { cls } from "../../parts/class";
 import { Icon } from "../../parts/Icon";
@@ -54,6 +55,7 @@ function Home() {
   const navigate = useNavigate();
   const filter = useMemo(() => filterOf(search), [search]);
   const board = useBoard(filter);
+  const may = useMay();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const scroller = useRef<HTMLDivElement>(null);
   const narrowed = filter.show !== "all" || filter.words !== "" || filter.repository !== undefined || filter.engine !== undefined || filter.verdict !== undefined;
@@ -71,7 +73,7 @@ function Home() {
     <div ref={scroller} className="scroll-quiet h-full overflow-y-auto [scrollbar-gutter:stable]" data-testid="home">
       <div className="mx-auto w-full max-w-7xl">
         <h1 className="sr-only">Tasks</h1>
-        <Composer opened={search.compose === true} />
+        {may.write && <Composer opened={search.compose === true} />}
         <Filters filter={filter} />
         {board.error && <ErrorBox error={board.error} again={board.again} className="m-4" />}
         {board.pending && !board.error && <Loading lines={8} label="Loading tasks" />}
@@ -121,10 +123,11 @@ function List({ board, picked, onPick, onCompare, scroller }: ListProps) {
       const line = lines[at];
       return line?.kind === "task" ? line.row.id : `title-${line?.title ?? at}`;
     },
-    overscan: 12,
+    overscan: 6,
     scrollMargin: margin,
   });
-  useEffect(() => virtual.measure(), [virtual, lines, height]);
+  // The sizes that it remembers by key are of another kind of screen.
+  useEffect(() => virtual.measure(), [virtual, height]);
 
   // The composer above opens and closes; the list begins below it.
   useEffect(() => {
@@ -181,7 +184,7 @@ function List({ board, picked, onPick, onCompare, scroller }: ListProps) {
         if (!line) return null;
         const style = { height: item.size, transform: `translateY(${item.start - margin}px)` };
         return line.kind === "title" ? (
-          <li key={item.key} role="presentation" className="absolute inset-x-0 top-0" style={style}>
+          <li key={item.key} className="absolute inset-x-0 top-0" style={style}>
             <h2 className={cls("flex h-full items-end gap-2 border-b border-line px-4 pb-1.5 text-xs font-semibold max-sm:px-3", line.title === "Needs you" ? "text-warn" : "text-text-2")}>
               {line.title}
               <span className="tabular font-normal text-text-3">{line.count}</span>

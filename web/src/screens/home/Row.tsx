@@ -44,21 +44,22 @@ export const Row = memo(function Row({ row, now, chosen, picked, onPick }: RowPr
   return (
     <div className={cls("group relative flex h-full items-center gap-3 border-b border-line px-4 max-sm:px-3", chosen ? "bg-selected" : "hover:bg-hover")}>
       {chosen && <span aria-hidden="true" className="absolute inset-y-0 left-0 w-0.5 bg-accent" />}
-      <input
-        type="checkbox"
+      <button
+        type="button"
+        role="checkbox"
+        aria-checked={picked}
         aria-label={`Pick to compare: ${row.title}`}
-        checked={picked}
         tabIndex={-1}
-        onChange={() => onPick(row.id)}
-        className={cls("relative z-10 size-4 accent-accent max-sm:hidden", !picked && "opacity-0 group-hover:opacity-100 focus-visible:opacity-100")}
-      />
-      <span className="w-24 shrink-0 max-lg:w-auto max-sm:hidden">
-        <span className="max-lg:hidden">
-          <State state={row.state} />
-        </span>
-        <span className="lg:hidden">
-          <State state={row.state} compact />
-        </span>
+        onClick={() => onPick(row.id)}
+        className={cls(
+          "relative z-10 inline-flex size-4 shrink-0 items-center justify-center rounded-sm border max-sm:hidden",
+          picked ? "border-accent bg-accent text-on-accent" : "border-control bg-raised opacity-0 group-hover:opacity-100 focus-visible:opacity-100",
+        )}
+      >
+        {picked && <Icon name="check" size={12} />}
+      </button>
+      <span className="w-24 shrink-0 max-lg:w-4 max-lg:overflow-hidden max-sm:hidden">
+        <State state={row.state} />
       </span>
       <span className="min-w-0 flex-1">
         <span className="flex min-w-0 items-center gap-2">

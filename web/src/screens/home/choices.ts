@@ -61,6 +61,21 @@ export function useSurvey(location: string, base: string) {
   });
 }
 
+const asked = new Set<string>();
+
+/**
+ * While a task is being written its environment is made ready, so that the task finds it. Once for each repository and
+ * branch as long as the page is there; whatever goes wrong is told by the task itself.
+ */
+export function useReadyAhead(location: string, base: string, writing: boolean) {
+  useEffect(() => {
+    const name = `${location} ${base}`;
+    if (!writing || !isRepository(location) || asked.has(name)) return;
+    asked.add(name);
+    void api.POST("/api/v1/environments/prepare", { body: { repository: location, base: base || null, lock: false } }).catch(() => undefined);
+  }, [location, base, writing]);
+}
+
 /** What the order is going to take. */
 export function useEstimate(order: Schema<"TaskOrder"> | null) {
   return useQuery({

@@ -89,7 +89,7 @@ function PullRequest({ task, acts }: { task: Task; acts: ReturnType<typeof useAc
       className={buttonClass({ size: "sm" }, pull.draft ? undefined : "text-good")}
       items={[
         ...(page ? [{ label: `Open on ${pull.forge}`, icon: "external" as const, act: () => void window.open(pull.url, "_blank", "noreferrer") }] : []),
-        { label: "Bring it up to date", hint: `Branch ${pull.branch}`, icon: "retry", act: () => acts.run("deliver") },
+        { label: "Bring it up to date", disabled: !acts.can.write, hint: `Branch ${pull.branch}`, icon: "retry", act: () => acts.run("deliver") },
       ]}
     >
       <Icon name="pull" size={14} />#{pull.number}

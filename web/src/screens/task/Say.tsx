@@ -5,7 +5,6 @@ import { api, got } from "../../api/client";
 import { type Attempt, isFinal, queries, type Task, taskQuery } from "../../api/queries";
 import { Button } from "../../parts/Button";
 import { Icon } from "../../parts/Icon";
-import { Keys } from "../../parts/Keys";
 import { ErrorBox } from "../../parts/Says";
 import { useCommands } from "../../shell/keys";
 import type { Timeline } from "./attempt";
@@ -82,12 +81,8 @@ export function Say({ task, attempt, ordinal, timeline }: { task: Task; attempt:
           }}
           className="field-sizing-content max-h-40 min-h-9 flex-1 resize-none rounded border border-control bg-raised px-3 py-2 text-sm placeholder:text-text-3 focus-visible:outline-offset-0 max-sm:text-base"
         />
-        <Button type="submit" look="primary" disabled={!ready} busy={isPending} className="h-9">
-          <Icon name="send" size={14} />
-          <span className="sr-only">{question ? "Answer" : "Send"}</span>
-          <span aria-hidden="true" className="max-sm:hidden">
-            <Keys keys="mod+enter" inverted />
-          </span>
+        <Button type="submit" look="primary" disabled={!ready} busy={isPending} title="Ctrl+Enter" icon="send" className="h-9">
+          <span className="max-sm:sr-only">{question ? "Answer" : "Send"}</span>
         </Button>
       </form>
     </section>

@@ -51,10 +51,10 @@ function Shown({ task, attempt, ordinal, view }: ShownProps) {
   const acts = useActs(task);
   const turns = useQuery({ ...turnsQuery(attempt?.id ?? ""), enabled: attempt !== undefined });
   const log = useQuery(taskLogQuery(task.id)).data;
-  const saying = useSaying(attempt?.id, attempt?.state);
+  const saying = useSaying(attempt?.id, attempt?.state, turns.data !== undefined);
   const [steering, setSteering] = useState<Steering | null>(null);
   const [output, setOutput] = useState<Call | null>(null);
-  const ofTurns = useMemo(() => ({ rewind: (turn: Steering["turn"]) => setSteering({ what: "rewind", turn }), fork: (turn: Steering["turn"]) => setSteering({ what: "fork", turn }), output: setOutput }), []);
+  const ofTurns = useMemo(() => ({ may: acts.can.write, rewind: (turn: Steering["turn"]) => setSteering({ what: "rewind", turn }), fork: (turn: Steering["turn"]) => setSteering({ what: "fork", turn }), output: setOutput }), [acts.can.write]);
   const timeline = turns.data;
   const live = attempt !== undefined && !isFinal(attempt.state);
   const go = (part: { attempt?: number; view?: string }) =>
@@ -117,7 +117,7 @@ function Shown({ task, attempt, ordinal, view }: ShownProps) {
             )}
             {timeline && view === "log" && <FullLog timeline={timeline} saying={saying} live={live} />}
           </Tabs>
-          {attempt && attempt.engine !== "repair" && <Say key={attempt.id} task={task} attempt={attempt} ordinal={ordinal} timeline={timeline} />}
+          {attempt && acts.can.write && attempt.engine !== "repair" && <Say key={attempt.id} task={task} attempt={attempt} ordinal={ordinal} timeline={timeline} />}
         </div>
         {attempt && (
           <aside aria-label="About the attempt" className="scroll-quiet flex w-72 shrink-0 flex-col gap-5 overflow-y-auto border-l border-line p-4 max-lg:hidden">

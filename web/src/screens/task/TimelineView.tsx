@@ -10,10 +10,17 @@ import { type TurnActs, TurnCard } from "./Turn";
 
 type Entry = { kind: "turn"; key: string; at: number; turn: Turn } | { kind: "note"; key: string; at: number; recorded: Recorded };
 
+// A delivery is written down again when the same pull request is seen to stand.
+function first({ event }: Recorded, place: number, all: Recorded[]): boolean {
+  if (event.kind !== "delivered") return true;
+  const { number, head, draft } = event.pull_request;
+  return !all.slice(0, place).some(({ event: before }) => before.kind === "delivered" && before.pull_request.number === number && before.pull_request.head === head && before.pull_request.draft === draft);
+}
+
 /** Turns and what happened between them, in the order of time. */
 function entriesOf(timeline: Timeline, ofTask: Recorded[]): Entry[] {
   const turns = timeline.turns.map((turn): Entry => ({ kind: "turn", key: `turn-${turn.turn}-${turn.started}`, at: Date.parse(turn.started), turn }));
-  const notes = [...timeline.notes, ...ofTask.filter(({ event }) => event.kind !== "moved")].filter(tells).map((recorded): Entry => ({ kind: "note", key: `${recorded.log}-${recorded.number}`, at: Date.parse(recorded.at), recorded }));
+  const notes = [...timeline.notes, ...ofTask.filter(({ event }) => event.kind !== "moved")].filter(tells).filter(first).map((recorded): Entry => ({ kind: "note", key: `${recorded.log}-${recorded.number}`, at: Date.parse(recorded.at), recorded }));
   return [...turns, ...notes].toSorted((a, b) => a.at - b.at);
 }
 

@@ -11,6 +11,8 @@ import { LogView } from "./LogView";
 import { Clock } from "./Note";
 
 export interface TurnActs {
+  /** Whether whoever looks may steer at all. */
+  may: boolean;
   rewind: (turn: Turn) => void;
   fork: (turn: Turn) => void;
   output: (call: Call) => void;
@@ -48,7 +50,7 @@ export const TurnCard = memo(function TurnCard({ turn, open, acts, saying }: Tur
         <span className="flex-1" />
         <Figures turn={turn} />
         <Clock at={turn.started} />
-        {turn.status !== null && (
+        {turn.status !== null && acts.may && (
           <Menu label={`Acts on turn ${turn.turn}`} items={items} className="inline-flex size-6 items-center justify-center rounded text-text-3 hover:bg-hover hover:text-text max-sm:size-9">
             <Icon name="more" size={14} />
           </Menu>

@@ -3,7 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, got } from "../../api/client";
-import { type Attempt, isFinal, queries, type Task, taskQuery } from "../../api/queries";
+import { type Attempt, isFinal, queries, type Task, taskQuery, useMay } from "../../api/queries";
 import { Button } from "../../parts/Button";
 import { Dialog } from "../../parts/Dialog";
 import { Field, Select, TextArea } from "../../parts/Field";
@@ -44,12 +44,13 @@ export function useActs(task: Task | undefined) {
     },
     onError: tellFailure,
   });
+  const { write } = useMay();
   const final = task !== undefined && isFinal(task.state);
   const paused = task?.attempts.some((one) => one.state === "waiting" && /paused|resume/.test(one.waiting_for ?? "")) ?? false;
   return {
     busy: act.isPending,
     run: (which: Act) => act.mutate(which),
-    can: { pause: !final && !paused, resume: !final && paused, cancel: !final, retry: final },
+    can: { write, pause: write && !final && !paused, resume: write && !final && paused, cancel: write && !final, retry: write && final },
   };
 }
 

@@ -79,8 +79,8 @@ interface Piece {
   call: string | null;
 }
 
-/** Listen to one attempt as long as the page is seen and the attempt works. */
-export function useSaying(attempt: string | undefined, state: State | undefined): Saying {
+/** Listen to one attempt as long as the page is seen and the attempt works; `told`: what happened before is known. */
+export function useSaying(attempt: string | undefined, state: State | undefined, told: boolean): Saying {
   const [saying, setSaying] = useState<Saying>(SILENT);
   const seen = useSyncExternalStore(
     (changed) => {
@@ -89,7 +89,7 @@ export function useSaying(attempt: string | undefined, state: State | undefined)
     },
     () => document.visibilityState === "visible",
   );
-  const works = attempt !== undefined && state !== undefined && !isFinal(state) && state !== "waiting";
+  const works = attempt !== undefined && state !== undefined && !isFinal(state) && state !== "waiting" && told;
   const client = useQueryClient();
   useEffect(() => {
     setSaying(SILENT);
