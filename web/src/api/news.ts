@@ -85,11 +85,12 @@ export function hushNews() {
 
 /** Whether what is shown is live. */
 export function useNewsState(): StreamState {
-  return useSyncExternalStore(
-    (changed) => {
-      watchers.add(changed);
-      return () => watchers.delete(changed);
-    },
-    () => state,
-  );
+  return useSyncExternalStore(watch, look);
+}
+
+const look = () => state;
+
+function watch(changed: () => void): () => void {
+  watchers.add(changed);
+  return () => watchers.delete(changed);
 }

@@ -24,7 +24,7 @@ function inline(text: string): ReactNode[] {
 export function Prose({ text, className }: { text: string; className?: string }) {
   const parts = text.split(/^```[^\n]*\n?/m);
   return (
-    <div className={cls("max-w-prose text-sm", className)}>
+    <div className={cls("max-w-[80ch] text-sm", className)}>
       {parts.map((part, place) =>
         place % 2 === 1 ? (
           <pre key={place} className="scroll-quiet my-1.5 max-h-80 overflow-auto rounded border border-line bg-code px-3 py-2 font-mono text-xs">

@@ -22,7 +22,11 @@ export function Forges() {
   const remove = useListChange("forges", (host: string) => got(api.DELETE("/api/v1/forges/{host}", { params: { path: { host } } })), "The forge is forgotten");
   const test = useMutation({ mutationFn: () => got(api.POST("/api/v1/forges/test", { body: { repository: repository.trim() } })) });
   return (
-    <Section title="Forges" about="Where pull requests are offered. Apps, and tokens in variables and files, are named by `pullwright forge add`.">
+    <Section title="Forges" about={
+        <>
+          Where pull requests are offered. Apps, and tokens in variables and files, are named by <code className="font-mono">pullwright forge add</code>.
+        </>
+      }>
       {remove.error && <ErrorBox error={remove.error} className="mb-3" />}
       <Asked query={forges}>
         {(all) => (

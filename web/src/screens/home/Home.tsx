@@ -19,15 +19,12 @@ import { Row, ROW_HEIGHT } from "./Row";
 
 const narrow = matchMedia("(max-width: 639px)");
 
-function useNarrow(): boolean {
-  return useSyncExternalStore(
-    (changed) => {
-      narrow.addEventListener("change", changed);
-      return () => narrow.removeEventListener("change", changed);
-    },
-    () => narrow.matches,
-  );
+function watchNarrow(changed: () => void): () => void {
+  narrow.addEventListener("change", changed);
+  return () => narrow.removeEventListener("change", changed);
 }
+
+const useNarrow = () => useSyncExternalStore(watchNarrow, () => narrow.matches);
 
 type Line = { kind: "title"; title: string; count: number } | { kind: "task"; row: TaskRow; place: number };
 

@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { Attempt, Task } from "../../api/queries";
 import { cls } from "../../parts/class";
 import { Icon } from "../../parts/Icon";
+import { useSecond } from "../../parts/now";
 import { Diffstat, Verdict } from "../../parts/State";
 import { count, duration, money, plural } from "../../parts/words";
 import type { Timeline } from "./attempt";
@@ -51,7 +52,8 @@ function Line({ name, children }: { name: string; children: React.ReactNode }) {
 }
 
 /** What the attempt has taken. */
-export function Figures({ attempt, now, started }: { attempt: Attempt; now: number; started: string | null }) {
+export function Figures({ attempt, started }: { attempt: Attempt; started: string | null }) {
+  const now = useSecond();
   const { usage } = attempt;
   const cached = usage.input_tokens > 0 ? Math.round((100 * usage.cached_tokens) / usage.input_tokens) : 0;
   const seconds = attempt.seconds + (started ? Math.max(0, (now - Date.parse(started)) / 1000) : 0);

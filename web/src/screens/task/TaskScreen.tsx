@@ -4,7 +4,6 @@ import { useMemo, useState } from "react";
 
 import { type Attempt, isFinal, type Task } from "../../api/queries";
 import { buttonClass } from "../../parts/Button";
-import { useNow } from "../../parts/now";
 import { Empty, ErrorBox, Loading } from "../../parts/Says";
 import { State, Verdict } from "../../parts/State";
 import { Tabs } from "../../parts/Tabs";
@@ -160,14 +159,14 @@ function summaryOf(attempt: Attempt, plan: Timeline["plan"]): string {
 }
 
 function About({ task, attempt, ordinal, timeline }: { task: Task; attempt: Attempt; ordinal: number; timeline: Timeline | undefined }) {
-  const now = useNow();
   const state = attempt.waiting_for ?? attempt.reason;
   const plan = timeline?.plan ?? [];
   return (
     <>
       {plan.length > 0 && <Plan steps={plan} />}
       <ChangeCard task={task} attempt={attempt} ordinal={ordinal} />
-      <Figures attempt={attempt} now={now} started={isFinal(attempt.state) ? null : workingSince(timeline)} />
+      
+      <Figures attempt={attempt} started={isFinal(attempt.state) ? null : workingSince(timeline)} />
       <section aria-label="State of the attempt">
         <State state={attempt.state} />
         {state && <p className="mt-1 text-xs text-text-2">{state}</p>}

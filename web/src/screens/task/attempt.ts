@@ -79,16 +79,15 @@ interface Piece {
   call: string | null;
 }
 
+function watchVisibility(changed: () => void): () => void {
+  document.addEventListener("visibilitychange", changed);
+  return () => document.removeEventListener("visibilitychange", changed);
+}
+
 /** Listen to one attempt as long as the page is seen and the attempt works; `told`: what happened before is known. */
 export function useSaying(attempt: string | undefined, state: State | undefined, told: boolean): Saying {
   const [saying, setSaying] = useState<Saying>(SILENT);
-  const seen = useSyncExternalStore(
-    (changed) => {
-      document.addEventListener("visibilitychange", changed);
-      return () => document.removeEventListener("visibilitychange", changed);
-    },
-    () => document.visibilityState === "visible",
-  );
+  const seen = useSyncExternalStore(watchVisibility, () => document.visibilityState === "visible");
   const works = attempt !== undefined && state !== undefined && !isFinal(state) && state !== "waiting" && told;
   const client = useQueryClient();
   useEffect(() => {
