@@ -120,7 +120,6 @@ done
 """
 
 
-@pytest.mark.long
 def test_a_task_is_held_and_sent_another_way(
     served: Any, asking: str, signed_in: Page, axe: Callable[[Page], None]
 ) -> None:
