@@ -57,7 +57,11 @@ export function SignIn() {
         }}
       >
         {signIn.error && <ErrorBox error={signIn.error} />}
-        <Field label="Token" hint={<>`pullwright serve` prints one; `pullwright token create NAME` makes more.</>}>
+        <Field label="Token" hint={
+            <>
+              <code className="font-mono">pullwright serve</code> prints one; <code className="font-mono">pullwright token create NAME</code> makes more.
+            </>
+          }>
           {(given) => (
             <Input {...given} type="password" autoFocus autoComplete="current-password" value={token} onChange={(event) => setToken(event.target.value)} className="font-mono" />
           )}

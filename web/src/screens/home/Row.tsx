@@ -73,6 +73,7 @@ export const Row = memo(function Row({ row, now, chosen, picked, onPick }: RowPr
         </span>
         <span className="flex min-w-0 items-center gap-1.5 text-xs text-text-3 max-sm:mt-0.5">
           <span className="shrink-0 truncate max-sm:max-w-[45%]">{row.repository_name}</span>
+          {row.by && <span className="shrink-0 max-sm:hidden">· {row.by}</span>}
           {said && <span className="shrink-0 font-medium text-warn">· {said}</span>}
           {waits && <span className="truncate">· {waits}</span>}
         </span>

@@ -31,7 +31,10 @@ export function Header({ task, acts, ordinal }: { task: Task; acts: ReturnType<t
             <code className="font-mono" title={task.base}>
               {task.base.slice(0, 8)}
             </code>
-            <time dateTime={task.created}>{ago(task.created, now)}</time>
+            <span>
+              {task.by && `${task.by}, `}
+              <time dateTime={task.created}>{ago(task.created, now)}</time>
+            </span>
             {long && (
               <button type="button" aria-expanded={whole} onClick={() => setWhole(!whole)} className="font-medium text-accent hover:underline">
                 {whole ? "Less" : "Whole text"}
