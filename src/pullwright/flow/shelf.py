@@ -67,9 +67,9 @@ async def shelf(platform: Platform) -> Shelf:
     layers = {layer.id: layer for layer in await platform.sandboxes.layers()}
     disk = await platform.sandboxes.disk()
     record = platform.record
+    known = await record.layers_known()
     prepared, under_way = await record.environments(), await record.repositories_under_way()
     shelved = [_shelved(one, layers, under_way) for one in prepared]
-    known = {name for one in prepared for name in one.layer.split()}
     size = sum(layer.size for layer in layers.values())
     return Shelf(
         tuple(sorted((one for one in shelved if one.layers), key=lambda one: one.used)),

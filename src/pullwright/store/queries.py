@@ -330,12 +330,17 @@ def forget_environment(connection: Connection, repository: str, key: str, layer:
     connection.execute(delete(table).where(*where))
 
 
+def preparing_besides(connection: Connection, repository: str) -> bool:
+    """Whether a task of another repository is being prepared."""
+    others = (TASKS.c.state == State.PREPARING.value, TASKS.c.repository != repository)
+    return connection.execute(select(TASKS.c.id).where(*others).limit(1)).first() is not None
+
+
 def repositories_under_way(connection: Connection) -> dict[str, datetime]:
     """The repositories of unfinished tasks, by key, each with the moment that its oldest one was handed in."""
-    unfinished = select(TASKS.c.request, TASKS.c.created).where(TASKS.c.state.not_in(_FINAL))
+    unfinished = select(TASKS.c.repository, TASKS.c.created).where(TASKS.c.state.not_in(_FINAL))
     found: dict[str, datetime] = {}
-    for request, created in connection.execute(unfinished):
-        key = request["repository"]["key"]
+    for key, created in connection.execute(unfinished):
         found[key] = min(created, found.get(key, created))
     return found
 

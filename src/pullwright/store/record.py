@@ -317,6 +317,15 @@ class Record:
         where = (prepared.repository, prepared.key, prepared.layer)
         await self._database.write(queries.forget_environment, *where)
 
+    async def layers_known(self) -> set[str]:
+        """Every layer that an environment of whatever repository is made of."""
+        prepared = await self._database.read(queries.prepared_environments)
+        return {layer for one in prepared for layer in one.layer.split()}
+
+    async def preparing_besides(self, repository_key: str) -> bool:
+        """Whether a task of another repository is being prepared."""
+        return await self._database.read(queries.preparing_besides, repository_key)
+
     async def repositories_under_way(self) -> dict[str, datetime]:
         """The repositories of unfinished tasks, by key, each with the moment that its oldest one was handed in."""
         return await self._database.read(queries.repositories_under_way)

@@ -419,6 +419,7 @@ def test_every_verb_of_the_record_is_seen_through_or_needs_nothing() -> None:
         *("token", "use_token", "add_token"),  # by their digests and ids; what is listed is seen through
     }
     for_workers_and_admins = {
+        *("layers_known", "preparing_besides"),  # no more than ids of layers, and whether there is somebody
         *("unfinished", "under_way", "anything_to_do", "due_calls", "save_call", "end_call"),
         *("save_forge", "remove_forge"),
     }
