@@ -249,10 +249,16 @@ def test_groups_count_what_ran_out(tmp_path: Path) -> None:
     (group / "memory.events").write_text("low 0\noom 3\noom_kill 2\noom_group_kill 0\n")
     (group / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 5\n")
     (group / "pids.current").write_text("7\n")
-    assert Cgroups(2, tmp_path, tmp_path).counts("one") == Counts(2, 7, 7)
+    counting = Cgroups(2, tmp_path, tmp_path).counting("one")
+    assert counting.read() == Counts(2, 7, 7)
+    (group / "memory.events").write_text("oom_kill 3\n")
+    assert counting.read() == Counts(3, 7, 7)
+    counting.close()
     (group / "pids.peak").write_text("9\n")
-    assert Cgroups(1, tmp_path, tmp_path).counts("one") == Counts(5, 7, 9)
-    assert Cgroups(2, tmp_path, tmp_path).counts("gone") == Counts(0, 0, 0)
+    older = Cgroups(1, tmp_path, tmp_path).counting("one")
+    assert older.read() == Counts(5, 7, 9)
+    older.close()
+    assert older.read() == Cgroups(2, tmp_path, tmp_path).counting("gone").read() == Counts(0, 0, 0)
 
 
 def test_a_group_is_frozen_by_the_freezer_that_is_there(tmp_path: Path) -> None:
@@ -284,4 +290,4 @@ def test_only_ids_of_layers_name_layers(tmp_path: Path, name: str) -> None:
     (tmp_path / "layers/empty").mkdir(parents=True)
     assert not layers.has(name)
     with pytest.raises(SandboxError):
-        layers.options((name,), None)  # type: ignore[arg-type] # refused before it is looked at
+        layers.use((name,))

@@ -42,6 +42,11 @@ class Relay:
     authorization: str | None = None  # the value of Proxy-Authorization
     tls: bool = False  # whether it is spoken to over TLS
 
+    @property
+    def words(self) -> str:
+        """Which it is, without its login."""
+        return f"{self.host}:{self.port}{' over TLS' if self.tls else ''}"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -75,11 +80,7 @@ class Machine:
 
     def words(self) -> str:
         """What was found, in one line; no login is in it."""
-        relays = {
-            f"{relay.host}:{relay.port}{' over TLS' if relay.tls else ''}"
-            for tls in (True, False)
-            if (relay := self.relay("", tls=tls))
-        }
+        relays = {relay.words for tls in (True, False) if (relay := self.relay("", tls=tls))}
         parts = [f"through the proxy {' and '.join(sorted(relays))}" if relays else "directly"]
         parts += [f"not through {kind}, which is not spoken here" for kind in self._unspoken()]
         parts += [f"packages from {', '.join(self.mirrors)}"] if self.mirrors else []

@@ -8,7 +8,7 @@ from pullwright.domain.limits import Limit, LimitHit, in_bytes
 from pullwright.sandbox.agent import Command
 from pullwright.sandbox.base import ExecRequest, ExecResult, SandboxSpec
 from pullwright.sandbox.hits import Hits
-from pullwright.sandbox.limits import Counts
+from pullwright.sandbox.limits import Counting, Counts
 from pullwright.sandbox.walls import Wall
 
 _KILL_SECONDS = 5.0
@@ -18,9 +18,9 @@ _WORDS = 200  # characters of a command
 class Bounds:
     """What `watch.py` watches."""
 
-    def __init__(self, spec: SandboxSpec, wall: Wall, counts: Callable[[], Counts]) -> None:
+    def __init__(self, spec: SandboxSpec, wall: Wall, counting: Counting) -> None:
         self.limits, self.tree, self.wall = spec.limits, wall.writable.path, wall.process.pid
-        self._line, self._counts = wall.line, counts
+        self._line, self._counting = wall.line, counting
         self._seen = Counts()
         self._crowded = False
         self._hits = Hits(spec.on_limit)
@@ -46,7 +46,7 @@ class Bounds:
 
     def look(self, command: str | None = None) -> None:
         """See what the groups have counted; `command` has just ended, and may be whom it happened to."""
-        now, before = self._counts(), self._seen
+        now, before = self._counting.read(), self._seen
         self._seen = now
         if (killed := now.kills - before.kills) > 0:
             what = "a process" if killed == 1 else f"{killed} processes"
@@ -100,6 +100,7 @@ class Bounds:
         """It has ended: tell what was not told yet."""
         if self._closed:
             self._closed()
+        self._counting.close()
         await self._hits.close()
 
     def _late(self, request: ExecRequest) -> None:

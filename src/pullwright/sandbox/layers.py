@@ -198,7 +198,8 @@ class Layers:
 
     def use(self, layers: tuple[str, ...]) -> None:
         """Nobody removes these layers until they are left. Raises `SandboxError` where one is gone."""
-        gone = next((layer for layer in layers if not _LAYER.fullmatch(layer)), None) or self.leases.use(layers)
+        wrong = [layer for layer in layers if not _LAYER.fullmatch(layer)]
+        gone = wrong[0] if wrong else self.leases.use(layers)
         if gone is not None:
             raise SandboxError(f"the layer {gone} is gone; prepare the environment again")
 

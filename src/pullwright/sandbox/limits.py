@@ -80,15 +80,11 @@ class Cgroups:
             except OSError as error:
                 raise _unset(error) from error
 
-    def counts(self, name: str) -> "Counts":
-        """What a sandbox's groups have counted so far."""
-        kills = peak = now = 0
-        if self.memory:
-            kills = _counted(self.memory / name / ("memory.events" if self.version == 2 else "memory.oom_control"))
-        if self.processes:
-            now = _number(self.processes / name / "pids.current")
-            peak = _number(self.processes / name / "pids.peak")
-        return Counts(kills, now, max(peak, now))
+    def counting(self, name: str) -> "Counting":
+        """What looks at a sandbox's groups; whoever asked closes it."""
+        kills = self.memory and self.memory / name / ("memory.events" if self.version == 2 else "memory.oom_control")
+        current, peak = (self.processes and self.processes / name / f"pids.{what}" for what in ("current", "peak"))
+        return Counting(kills, current, peak)
 
     def freeze(self, name: str) -> Callable[[], bool]:
         """Freeze what is in a sandbox's group; gives what tells whether all of it is. Raises `SandboxError`."""
@@ -174,20 +170,42 @@ def _listed(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def _counted(file: Path) -> int:
-    """The number of kills in `memory.events` or `memory.oom_control`."""
-    with contextlib.suppress(OSError):
-        for line in file.read_text().splitlines():
-            name, _, number = line.partition(" ")
-            if name == "oom_kill":
-                return int(number)
-    return 0
+class Counting:
+    """Looks at the files of a sandbox's groups, which stay open: it is done after every command."""
+
+    def __init__(self, kills: Path | None, current: Path | None, peak: Path | None) -> None:
+        self._kills, self._current, self._peak = (_opened(file) for file in (kills, current, peak))
+
+    def read(self) -> Counts:
+        """What they have counted so far."""
+        found = _KILLS.search(_read(self._kills))
+        now, peak = (int(_read(file) or 0) for file in (self._current, self._peak))
+        return Counts(int(found[1]) if found else 0, now, max(peak, now))
+
+    def close(self) -> None:
+        """Look no more."""
+        for file in (self._kills, self._current, self._peak):
+            if file is not None:
+                os.close(file)
+        self._kills = self._current = self._peak = None
 
 
-def _number(file: Path) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        return int(file.read_text())
-    return 0
+_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
+
+
+def _opened(file: Path | None) -> int | None:
+    """A descriptor of it; None where there is no such file, as in older kernels."""
+    try:
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC) if file else None
+    except OSError:
+        return None
+
+
+def _read(file: int | None) -> bytes:
+    try:
+        return b"" if file is None else os.pread(file, 4096, 0)
+    except OSError:  # the group has gone
+        return b""
 
 
 def _unset(error: OSError) -> SandboxUnavailable:

@@ -78,7 +78,7 @@ class LocalSandboxes:
             self._layers.leases.leave(used)
             raise
         limits = rlimits(spec.limits, memory=self.limits().memory is None)
-        bounds = Bounds(spec, wall, partial(self.limits().counts, wall.group))
+        bounds = Bounds(spec, wall, self.limits().counting(wall.group))
         sandbox = LocalSandbox(
             spec,
             wall,
