@@ -225,10 +225,17 @@ async def test_a_review_and_a_failed_check_continue_our_pull_request(scene: Scen
     side.report(REPOSITORY, task.pull_request.head, "tests", "failed", "3 failed")
     answer = await scene.send(scene.hook.failed(task.pull_request.head, "tests"))
     assert await incoming.take_up_due(scene.platform) == 0
+    early = side.say(REPOSITORY, pull.number, "wanda", "@pullwright one thing more")
+    early_id = (await scene.send(scene.hook.commented(pull, early))).json()["id"]
+    assert await incoming.take_up_due(scene.platform) == 0
+    assert str(early.number) in side.reactions[-1][0]  # heard at once
     await end()
-    waiting = (await incoming.latest(record))[0]
-    await record.incoming.save(waiting.model_copy(update={"due": now()}))
-    assert await incoming.take_up_due(scene.platform) == 1
+    for waiting in await incoming.latest(record):
+        if waiting.fate is Fate.QUEUED:
+            await record.incoming.save(waiting.model_copy(update={"due": now()}))
+    assert await incoming.take_up_due(scene.platform) >= 1
+    assert "one thing more" in (await scene.said())[-1]
+    assert early_id != answer.json()["id"]
     assert "tests:\n> 3 failed" in (await scene.said())[-1]
     await end()
     said = side.say(REPOSITORY, pull.number, "wanda", "@pullwright and the docs")
@@ -246,14 +253,24 @@ async def test_a_review_and_a_failed_check_continue_our_pull_request(scene: Scen
 
 
 async def test_a_forge_that_is_down_is_asked_again(scene: Scene) -> None:
+    issue = scene.issue()
     scene.side.faults.append(Fault(status=503))
-    answer = await scene.send(scene.hook.labelled(scene.issue(), "pullwright", "wanda"))
+    answer = await scene.send(scene.hook.labelled(issue, "pullwright", "wanda"))
     assert await incoming.take_up_due(scene.platform) == 0
     (waiting,) = await incoming.latest(scene.platform.record)
     assert (waiting.fate, waiting.tries, waiting.id) == (Fate.QUEUED, 1, answer.json()["id"])
+    # The next time it goes down once the task is handed in, before it can be told: the same task is gone on with.
+    there = "POST */notes" if isinstance(scene.side, GitLab) else "POST */comments"
+    scene.side.faults.append(Fault(match=there, status=502))
+    await scene.platform.record.incoming.save(waiting.model_copy(update={"due": now()}))
+    assert await incoming.take_up_due(scene.platform) == 0
+    assert len(await scene.tasks()) == 1
+    (waiting,) = await incoming.latest(scene.platform.record)
     await scene.platform.record.incoming.save(waiting.model_copy(update={"due": now()}))
     assert await incoming.take_up_due(scene.platform) == 1
     assert len(await scene.tasks()) == 1
+    assert len(issue.comments) == 1
+    assert len(scene.side.reactions) == 1
 
 
 async def test_what_cannot_be_started_is_said_on_the_issue(scene: Scene) -> None:

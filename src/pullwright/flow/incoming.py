@@ -151,7 +151,7 @@ async def take_up_due(platform: Platform) -> int:
         except (ForgeUnavailable, _Later) as error:
             if told.tries + 1 < TRIES:
                 later = now() + timedelta(seconds=min(2.0**told.tries, _LONGEST))
-                await platform.record.incoming.save(told.model_copy(update={"due": later, "tries": told.tries + 1}))
+                await platform.record.incoming.postpone(told, later)
                 continue
             fate, note, task = Fate.FAILED, str(error), None
         except PullwrightError as error:
@@ -239,10 +239,11 @@ async def _follow_up(platform: Platform, told: Told) -> Settled:
     forge = await platform.forge(task.request.repository)
     if asked.how != "check" and not await forge.may_write(asked.by):
         return Fate.IGNORED, f"{asked.by} may not write to {asked.repository}, so that nobody does it for them", task.id
+    spoken = asked.how in ("mention", "label") or (asked.topic is not None and asked.topic.remark is not None)
+    if spoken and asked.topic is not None and told.tries == 0:
+        await forge.react(asked.topic, "eyes")  # at once, whatever has to be waited for
     if not task.state.final:
         raise _Later(f"task {task.id} is still {task.state}")
-    if asked.topic is not None and asked.how in ("mention", "label") and told.tries == 0:
-        await forge.react(asked.topic, "eyes")
     heard = await followup.sync(platform, task.id, automatic=asked.how != "label")
     if heard.ended:
         return Fate.IGNORED, f"the pull request is {heard.ended}", task.id

@@ -27,6 +27,10 @@ class Incoming:
         """What is to be looked at, oldest first; some of it where there is much."""
         return await self._database.read(_due, at)
 
+    async def postpone(self, told: Told, due: datetime) -> None:
+        """Look at it again then; what was written down about it meanwhile stays."""
+        await self._database.write(_postpone, told.id, due, told.tries + 1)
+
     async def save(self, told: Told) -> None:
         """What has become of a delivery."""
         await self._database.write(_save, told)
@@ -49,6 +53,10 @@ def _add(connection: Connection, told: Told, forget: datetime) -> Told:
 def _due(connection: Connection, at: datetime) -> list[Told]:
     waiting = select(INCOMING).where(INCOMING.c.fate == Fate.QUEUED.value, INCOMING.c.due <= at)
     return [_told(row) for row in connection.execute(waiting.order_by(INCOMING.c.received).limit(50))]
+
+
+def _postpone(connection: Connection, told: str, due: datetime, tries: int) -> None:
+    connection.execute(update(INCOMING).where(INCOMING.c.id == told).values(due=due, tries=tries))
 
 
 def _save(connection: Connection, told: Told) -> None:
