@@ -153,6 +153,32 @@ class SignInSettings(BaseModel):
         return {group: team for group, _, team in pairs}
 
 
+class LocalRuntime(BaseModel):
+    """Sandboxes of our own on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["local"] = "local"
+
+
+class DockerRuntime(BaseModel):
+    """Sandboxes in containers of Docker or Podman on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["docker"] = "docker"
+    socket: Path = Field(
+        Path("/var/run/docker.sock"), description="Where the daemon answers; else as `DOCKER_HOST` says."
+    )
+
+    @field_validator("socket")
+    @classmethod
+    def _absolute(cls, socket: Path) -> Path:
+        if not socket.is_absolute():
+            raise ValueError("the daemon's socket is an absolute path, as in docker:/run/podman/podman.sock")
+        return socket
+
+
 class WebhookSettings(BaseModel):
     """Who is told when a task has finished, failed or waits."""
 
@@ -247,6 +273,11 @@ class Settings(BaseModel):
         description="`PULLWRIGHT_LAYER_BYTES`: what prepared environments may take on the disk; the least recently "
         "used go first. None: a fifth of the disk, and less where less than a twentieth of it would be free.",
     )
+    runtime: LocalRuntime | DockerRuntime = Field(
+        LocalRuntime(),
+        discriminator="kind",
+        description="`PULLWRIGHT_SANDBOX`: `local`, `docker` or `docker:SOCKET`: what sandboxes run in.",
+    )
     model: ModelSettings = ModelSettings()
     mirrors: MirrorSettings = MirrorSettings()
     delivery: DeliverySettings = DeliverySettings()
@@ -323,6 +354,7 @@ class Settings(BaseModel):
             "database_url": env.get("PULLWRIGHT_DATABASE_URL") or None,
             "sandbox_uid": env.get("PULLWRIGHT_SANDBOX_UID") or cls.model_fields["sandbox_uid"].default,
             "layer_bytes": env.get("PULLWRIGHT_LAYER_BYTES") or None,
+            "runtime": _runtime(env.get("PULLWRIGHT_SANDBOX") or "local", env.get("DOCKER_HOST", "")),
             "model": {
                 "name": env.get("PULLWRIGHT_MODEL") or None,
                 "base_url": env.get("PULLWRIGHT_MODEL_URL") or env.get("OPENAI_BASE_URL") or None,
@@ -384,6 +416,7 @@ _COMMIT_VARIABLES = {
     "PULLWRIGHT_BRANCH": "branch",
 }
 _VARIABLES = {
+    "runtime.docker.socket": "PULLWRIGHT_SANDBOX",
     "home": "PULLWRIGHT_HOME",
     "database_url": "PULLWRIGHT_DATABASE_URL",
     "sandbox_uid": "PULLWRIGHT_SANDBOX_UID",
@@ -402,6 +435,17 @@ _VARIABLES = {
     **{f"commits.{name}": variable for variable, name in _COMMIT_VARIABLES.items()},
     "model.effort": "PULLWRIGHT_MODEL_EFFORT",
 }
+
+
+def _runtime(text: str, docker_host: str) -> dict[str, object]:
+    """Raises `ConfigurationError`."""
+    kind, _, place = text.partition(":")
+    if kind == "docker":
+        place = place or (docker_host.removeprefix("unix://") if docker_host.startswith("unix://") else "")
+        return {"kind": kind, **({"socket": place.removeprefix("unix://")} if place else {})}
+    if text != "local":
+        raise ConfigurationError(f"PULLWRIGHT_SANDBOX: {text!r} is neither local, docker nor docker:SOCKET.")
+    return {"kind": "local"}
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -31,9 +31,10 @@ from pullwright.models.catalog import Models
 from pullwright.repos.address import is_path
 from pullwright.repos.credentials import Tokens
 from pullwright.repos.mirror import Repositories
-from pullwright.sandbox.base import Bind
+from pullwright.sandbox.base import Bind, Sandboxes
+from pullwright.sandbox.docker import DockerSandboxes
 from pullwright.sandbox.local import LocalSandboxes
-from pullwright.settings import Settings
+from pullwright.settings import DockerRuntime, LocalRuntime, Settings
 from pullwright.store.record import Record
 
 TOOLS = "/opt/pullwright/bin"
@@ -53,7 +54,7 @@ async def build(settings: Settings, env: Mapping[str, str] = os.environ) -> Asyn
     indexes = Indexes.of(settings)
     models = Models(settings.model, settings.models)
     egress = Proxy(Machine.found(os.environ, Path.home()), settings.home / "egress")
-    sandboxes = LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
+    sandboxes = _sandboxes(settings)
     navigation = Navigation(repositories, indexes)
     toolbox = Toolbox.standard((navigation.tool(),), introduce=navigation.introduce)
 
@@ -148,6 +149,15 @@ class Forges:
 
     async def _entry(self, repository: RepositoryRef) -> ForgeEntry:
         return entry_of(repository.location, (*await self.record.forges(), *self.entries))
+
+
+def _sandboxes(settings: Settings) -> Sandboxes:
+    match settings.runtime:
+        case DockerRuntime(socket=socket):
+            # Its layers belong to another user than those of our own sandboxes.
+            return DockerSandboxes(settings.home / "containers", socket)
+        case LocalRuntime():
+            return LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
 
 
 def _uv() -> Path:

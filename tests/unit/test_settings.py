@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from pullwright.domain.errors import ConfigurationError
-from pullwright.settings import Settings
+from pullwright.settings import DockerRuntime, Settings
 
 
 def test_root_and_users_have_their_own_default_home() -> None:
@@ -30,6 +30,23 @@ def test_postgres_is_reached_by_psycopg(scheme: str) -> None:
     assert settings.database == "postgresql+psycopg://u:p@h/db"
 
 
+@pytest.mark.parametrize(
+    ("text", "host", "socket"),
+    [
+        ("", "unix:///x.sock", None),
+        ("local", "", None),
+        ("docker", "", "/var/run/docker.sock"),
+        ("docker", "unix:///x.sock", "/x.sock"),
+        ("docker", "tcp://elsewhere:2375", "/var/run/docker.sock"),
+        ("docker:/run/podman/podman.sock", "unix:///x.sock", "/run/podman/podman.sock"),
+    ],
+)
+def test_what_sandboxes_run_in(text: str, host: str, socket: str | None) -> None:
+    variables = {"PULLWRIGHT_HOME": "/x", "PULLWRIGHT_SANDBOX": text, "DOCKER_HOST": host}
+    runtime = Settings.from_environment(variables).runtime
+    assert (str(runtime.socket) if isinstance(runtime, DockerRuntime) else None) == socket
+
+
 def test_without_a_url_the_record_is_a_file() -> None:
     settings = Settings.from_environment({"PULLWRIGHT_HOME": "/x", "PULLWRIGHT_DATABASE_URL": ""})
     assert settings.database == "sqlite:////x/pullwright.sqlite"
@@ -42,6 +59,8 @@ def test_without_a_url_the_record_is_a_file() -> None:
         ("PULLWRIGHT_SANDBOX_UID", "nobody"),
         ("PULLWRIGHT_SANDBOX_UID", "0"),
         ("PULLWRIGHT_MODEL_API", "telepathy"),
+        ("PULLWRIGHT_SANDBOX", "podman"),
+        ("PULLWRIGHT_SANDBOX", "docker:relative"),
     ],
 )
 def test_a_wrong_value_is_told_by_its_variable(variable: str, value: str) -> None:

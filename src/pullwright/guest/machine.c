@@ -21,6 +21,10 @@
  *   machine mapped RANGE COMMAND ARG...
  *     Runs a command as the 0 of such a map, for what belongs to ids that are nobody's here.
  *
+ *   machine join SOCKET FILTER
+ *     Process 1 of a container: first the same filter of system calls (struct sock_filter, as bytes), and the line to
+ *     the host by the name of a socket; then an agent.
+ *
  *   machine agent FD
  *     Process 1 inside. Takes orders over a SOCK_SEQPACKET socket, runs commands, reports their ends. It ends, and with
  *     it everything inside, when the other end of the socket is closed. Its first saying brings its mount namespace.
@@ -42,6 +46,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -60,6 +66,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -871,6 +878,31 @@ static _Noreturn void agent(const char *line) {
     }
 }
 
+/* ---- join ---- */
+
+static void filter_calls(const char *path) {
+    static struct sock_filter code[BPF_MAXINSNS];
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? -1 : read(file, code, sizeof code);
+    if (size <= 0 || (size_t)size % sizeof *code != 0) die("read %s", path);
+    close(file);
+    struct sock_fprog program = {.len = (unsigned short)((size_t)size / sizeof *code), .filter = code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        die("filter system calls");
+}
+
+static _Noreturn void join(const char *name, const char *filter) {
+    struct sockaddr_un place = {.sun_family = AF_UNIX};
+    char number[16];
+    if (snprintf(place.sun_path, sizeof place.sun_path, "%s", name) >= (int)sizeof place.sun_path) die("bad name %s", name);
+    int line = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (line < 0 || connect(line, (struct sockaddr *)&place, sizeof place) < 0) die("connect to %s", name);
+    filter_calls(filter);
+    if (chdir("/") < 0) die("chdir");
+    snprintf(number, sizeof number, "%d", line);
+    agent(number);
+}
+
 int main(int count, char **words) {
     if (count > 2 && strcmp(words[1], "launch") == 0) return launch(count - 2, words + 2);
     if (count > 3 && strcmp(words[1], "mapped") == 0) {
@@ -878,6 +910,7 @@ int main(int count, char **words) {
         execvp(words[3], words + 3);
         die("run %s", words[3]);
     }
+    if (count > 3 && strcmp(words[1], "join") == 0) join(words[2], words[3]);
     if (count > 2 && strcmp(words[1], "agent") == 0) agent(words[2]);
     fprintf(stderr, "this program is started by Pullwright\n");
     return 64;

@@ -11,6 +11,7 @@
 - `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.
 - `traces.py`: secrets that a script has left in a layer, blanked or told.
 - `leases.py`: which layers are in use, by whatever process, since when.
+- `docker.py`: sandboxes in containers, through the API of Docker or Podman.
 - `images.py`: images: looked up, fetched and unpacked inside sandboxes, kept as layers.
 - `roots.py`: trees that sandboxes have as their root: what must be in them, and the one for this host's tools.
 - `ownroot.py`: a root that is stacked from such trees, and who may write to it.

@@ -27,8 +27,10 @@ def command_of(wall: int, port: int) -> str | None:
 
 
 def _behind(wall: Path) -> Path:
-    """The process that is 1 inside: the child with a network of its own."""
+    """The process that is 1 inside: the child with a network of its own; itself where it has one that is not ours."""
     outside = _network(wall)
+    if outside != _network(_PROC / "self"):
+        return wall
     children = (_PROC / pid for pid in (wall / "task" / wall.name / "children").read_text().split())
     return next(child for child in children if _network(child) not in (None, outside))
 

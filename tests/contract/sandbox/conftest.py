@@ -9,6 +9,7 @@ import pytest
 
 from pullwright.domain.image import Image
 from pullwright.sandbox.base import Door, ExecRequest, ExecResult, Sandbox, Sandboxes, SandboxSpec
+from pullwright.sandbox.docker import DockerSandboxes
 from pullwright.sandbox.local import LocalSandboxes
 from pullwright.testing import images
 from pullwright.testing.images import busybox, write_layout
@@ -21,8 +22,17 @@ Shell = Callable[..., Coroutine[Any, Any, ExecResult]]
 
 
 @pytest.fixture
-async def sandboxes(tmp_path: Path) -> AsyncIterator[Sandboxes]:
+async def sandboxes(tmp_path: Path, kind: str) -> AsyncIterator[Sandboxes]:
     """Where sandboxes come from, in a home of its own; nothing of them is left afterwards."""
+    if kind == "containers":
+        containers = DockerSandboxes(tmp_path / "sandboxes", DAEMON)
+        missing = [finding.text for finding in await containers.findings() if not finding.ok]
+        if missing:
+            await containers.close()
+            pytest.skip(missing[0])
+        yield containers
+        await containers.close()
+        return
     local = LocalSandboxes(tmp_path / "sandboxes", uid=UID)
     yield local
     await local.close()
@@ -30,7 +40,13 @@ async def sandboxes(tmp_path: Path) -> AsyncIterator[Sandboxes]:
 
 needs_images = pytest.mark.skipif(bool(why := images.missing()), reason=why)
 
-KINDS = ("host", pytest.param("image", marks=(pytest.mark.long, needs_images)))
+DAEMON = Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
+
+KINDS = (
+    "host",
+    pytest.param("image", marks=(pytest.mark.long, needs_images)),
+    pytest.param("containers", marks=pytest.mark.long),
+)
 """What the contract is run over, in modules that have a fixture `kind` with these as its parameters."""
 
 

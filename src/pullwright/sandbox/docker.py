@@ -1,0 +1,464 @@
+"""Sandboxes in containers of Docker or Podman, through the API that both speak (Docker Engine API 1.41 and newer).
+
+The same agent is process 1, the layers are the same trees, and the system call filter is the same; namespaces, limits
+and mounts are the daemon's work. It mounts each of the three places as an overlay of its own (its volume driver `local`
+does), so that a fork is as constant in time as without it. The line to the agent is a socket in a directory that the
+container sees, which is taken away once the agent is there. There is no network but a loopback: the way out is a socket
+that the agent hands out, as ever.
+"""
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import resource
+import socket
+import tarfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pullwright.domain.errors import DiskFull, ImageUnavailable, SandboxError, SandboxUnavailable
+from pullwright.domain.image import Image
+from pullwright.sandbox import etc, lent, peers, seccomp
+from pullwright.sandbox.agent import Line
+from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, OpenDoor, SandboxSpec
+from pullwright.sandbox.bounds import Bounds
+from pullwright.sandbox.findings import LAUNCHER
+from pullwright.sandbox.layers import PARTS, Writable
+from pullwright.sandbox.limits import OWN_PROCESSES, Cgroups, rlimits
+from pullwright.sandbox.local import LocalSandboxes
+from pullwright.sandbox.roots import PLACES
+from pullwright.sandbox.running import OWN_PATH, SYSTEM_PATH, VARIABLES, LocalSandbox
+from pullwright.sandbox.walls import MACHINE
+
+UID = 1000  # inside, and so outside: daemons map no ids by themselves
+LABEL = "pullwright.owner"
+START_SECONDS = 60.0
+_SOCKET = "agent"
+_FILTER = "filter"
+_LINE = "/opt/pullwright/line"
+_HOST_IMAGE = "pullwright-host"
+_API_SECONDS = 60.0
+# Without a user namespace it would count what every container runs, and everybody else of this user.
+_PROCESSES = f"{resource.RLIMIT_NPROC}:"
+
+
+class Daemon:
+    """The API behind a Unix socket."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._client: httpx.AsyncClient | None = None
+
+    async def ask(
+        self,
+        verb: str,
+        path: str,
+        *,
+        seconds: float = _API_SECONDS,
+        missing_is: object = None,
+        **given: Any,  # noqa: ANN401 - httpx's own
+    ) -> Any:  # noqa: ANN401 - what the API says, looked at where it is used
+        """One request, its answer as JSON. Raises `SandboxUnavailable` with the daemon's words.
+
+        With `missing_is`, that stands for what is not there.
+        """
+        if self._client is None:
+            transport = httpx.AsyncHTTPTransport(uds=str(self.place))
+            self._client = httpx.AsyncClient(transport=transport, base_url="http://daemon", trust_env=False)
+        try:
+            answer = await self._client.request(verb, path, timeout=seconds, **given)
+        except httpx.TimeoutException as error:
+            raise SandboxUnavailable(f"the daemon at {self.place} did not answer within {seconds:g} s") from error
+        except httpx.HTTPError as error:
+            raise SandboxUnavailable(f"no daemon answers at {self.place}: {error}") from error
+        if answer.status_code == 404 and missing_is is not None:
+            return missing_is
+        if answer.status_code >= 400:
+            said = answer.text[:1000]
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                said = answer.json()["message"][:1000]
+            if os.strerror(errno.ENOSPC).lower() in said.lower():
+                raise DiskFull(f"no room left for containers: {said}")
+            raise SandboxUnavailable(f"the daemon at {self.place} refused: {said}")
+        with contextlib.suppress(ValueError):
+            return answer.json()
+        return None
+
+    async def close(self) -> None:
+        """Let go of its connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The process outside that is 1 inside; 0 where the daemon does not say."""
+
+    pid: int
+
+
+class Container:
+    """A container with an agent in it: what a `Wall` is where there is no daemon."""
+
+    line: Line
+
+    def __init__(self, daemon: Daemon, name: str, writable: Writable) -> None:
+        self._daemon = daemon
+        self.group = name
+        self.writable = writable
+        self.process = _Held(0)
+
+    async def began(self) -> None:
+        """Ask what the daemon says about it."""
+        facts = await self._daemon.ask("GET", f"/containers/{self.group}/json")
+        self.process = _Held(int(facts["State"].get("Pid") or 0))
+
+    async def gone(self, patience: float) -> bool:
+        """Wait for it to end: its process 1 does once nobody is on the line. Gives whether it did by itself.
+
+        It is removed then, and its mounts with it.
+        """
+        waiting = f"/containers/{self.group}/wait?condition=not-running"
+        by_itself = True
+        try:
+            said = await self._daemon.ask("POST", waiting, seconds=patience, missing_is={"StatusCode": 0})
+            by_itself = said["StatusCode"] == 0
+        except SandboxUnavailable:
+            by_itself = False
+        await self.remove()
+        return by_itself
+
+    async def remove(self) -> None:
+        """Take it down, whatever runs in it."""
+        await self._daemon.ask("DELETE", f"/containers/{self.group}?force=true&v=true", missing_is={})
+
+    async def words(self) -> str:
+        """Why it ended, as far as the daemon tells."""
+        facts = await self._daemon.ask("GET", f"/containers/{self.group}/json", missing_is={"State": {}})
+        state = facts["State"]
+        return str(state.get("Error") or f"it ended with {state.get('ExitCode')}")[:1000]
+
+
+class DockerSandboxes(LocalSandboxes):
+    """Sandboxes in containers, with their layers under one directory of this machine, which the daemon sees, too."""
+
+    def __init__(self, root: Path, place: Path) -> None:
+        super().__init__(root, UID)
+        self._daemon = Daemon(place)
+        self._machine = ""  # what the daemon says about itself, once it was asked
+        self._configured: dict[str, tuple[dict[str, str], str]] = {}  # variables and PATH of images
+
+    async def start(self, spec: SandboxSpec) -> LocalSandbox:
+        """Start one. Raises `SandboxUnavailable` with the remedy, `SandboxError` for a missing layer, or `DiskFull`."""
+        await self._answers()
+        if spec.image:
+            await self._inspected(spec.image)
+        return await super().start(spec)
+
+    async def _start(self, spec: SandboxSpec) -> LocalSandbox:
+        if spec.administered:
+            raise SandboxUnavailable(await self.administrable(spec.image))
+        for bind in spec.binds:
+            if not bind.source.exists():
+                raise SandboxError(f"{bind.source} cannot be shown inside: there is no such file")
+        self._layers.use(spec.layers)
+        container: Container | None = None
+        writable = self._layers.make_writable()
+        try:
+            container = await self._run(spec, writable)
+            bounds = Bounds(spec, container, partial(self.limits().counts, container.group))  # type: ignore[arg-type]
+        except BaseException:
+            self._layers.leases.leave(spec.layers)
+            await self._off_loop(self._layers.discard, writable)
+            raise
+        sandbox = LocalSandbox(
+            spec,
+            container,  # type: ignore[arg-type]
+            self._layers,
+            bounds,
+            limits=[one for one in rlimits(spec.limits, memory=False) if not one.startswith(_PROCESSES)],
+            groups=self.limits(),
+            variables=self._variables(spec),
+            off_loop=self._off_loop,
+            ended=partial(self._over, container, spec.layers),
+        )
+        self._living[container.group] = sandbox
+        self._watch.add(bounds)
+        bounds.on_close(partial(self._watch.drop, bounds))
+        try:
+            if spec.door:
+                listener = await asyncio.wait_for(container.line.listen(spec.door.port), START_SECONDS)
+                who = partial(self._off_loop, peers.command_of, container.process.pid)
+                await spec.door.open(listener, who)
+        except (SandboxError, TimeoutError) as error:
+            await sandbox.stop()
+            raise SandboxUnavailable(f"the sandbox did not start: {error}") from error
+        return sandbox
+
+    async def _run(self, spec: SandboxSpec, writable: Writable) -> Container:
+        """A container whose agent is on the line."""
+        place = writable.path / "line"
+        place.mkdir()
+        (place / _FILTER).write_bytes(seccomp.program(os.uname().machine))
+        name = f"pullwright-{self._layers.owner}-{writable.path.name}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            _listen(listener, place)
+            container = Container(self._daemon, name, writable)
+            await self._daemon.ask(
+                "POST", f"/containers/create?name={name}", json=await self._described(spec, writable)
+            )
+            try:
+                await self._daemon.ask("POST", f"/containers/{name}/start")
+                container.line = Line(await self._accepted(listener, container), spec.name)
+                os.close(await asyncio.wait_for(container.line.hello(), START_SECONDS))
+                await container.began()
+            except BaseException as error:
+                words = await container.words()
+                await container.remove()
+                if isinstance(error, (SandboxError, TimeoutError)):
+                    raise SandboxUnavailable(f"the sandbox did not start: {words}") from error
+                raise
+            finally:
+                (place / _SOCKET).unlink(missing_ok=True)
+        return container
+
+    async def _accepted(self, listener: socket.socket, container: Container) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        waiting = f"/containers/{container.group}/wait?condition=not-running"
+        accepting = asyncio.ensure_future(loop.sock_accept(listener))
+        ended = asyncio.ensure_future(self._daemon.ask("POST", waiting, seconds=START_SECONDS, missing_is={}))
+        try:
+            await asyncio.wait({accepting, ended}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not accepting.done():
+                raise SandboxError("nobody is on the line")
+            return accepting.result()[0]
+        finally:
+            for task in (accepting, ended):
+                task.cancel()
+            await asyncio.gather(accepting, ended, return_exceptions=True)
+
+    async def _described(self, spec: SandboxSpec, writable: Writable) -> dict[str, Any]:
+        limits = spec.limits
+        host: dict[str, Any] = {
+            "NetworkMode": "none",
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Memory": limits.memory,
+            "MemorySwap": limits.memory,
+            "PidsLimit": limits.processes + OWN_PROCESSES,
+            "ShmSize": limits.memory // 4,
+            "LogConfig": {"Type": "none"},
+            "Binds": [f"{source}:{target}:{mode}" for source, target, mode in await self._binds(spec, writable)],
+            "Mounts": [self._place(part, target, spec, writable) for part, target in zip(PARTS, _TARGETS, strict=True)],
+        }
+        if limits.cpus is not None:
+            host["NanoCpus"] = int(limits.cpus * 1e9)
+        return {
+            "Image": self._reference(spec.image) if spec.image else await self._host_image(),
+            "Entrypoint": [MACHINE, "join", f"{_LINE}/{_SOCKET}", f"{_LINE}/{_FILTER}"],
+            "Cmd": [],
+            "Env": [],
+            "User": f"{UID}:{UID}",
+            "WorkingDir": "/",
+            "Hostname": "sandbox",
+            "Labels": {LABEL: self._layers.owner},
+            "HostConfig": host,
+        }
+
+    async def _binds(self, spec: SandboxSpec, writable: Writable) -> list[tuple[Path, str, str]]:
+        shown = [(LAUNCHER, MACHINE), *((bind.source, bind.target) for bind in spec.binds)]
+        if spec.door:
+            shown += [(source, target) for target, source in spec.door.files.items()]
+        if spec.image:
+            if tools := await self._off_loop(lent.tools, self._layers.root):
+                shown.append((tools, lent.PLACE))
+        else:
+            own = self._layers.root / "etc"
+            names = await self._off_loop(etc.prepare, own)
+            shown += [(Path("/usr"), "/usr"), (own, "/etc"), *((Path("/etc", name), f"/etc/{name}") for name in names)]
+            # Daemons have files of their own for these, unless they are told of others.
+            shown += [(own / name, f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")]
+            shown += [(path, str(path)) for path in map(Path, _SYSTEM) if path.is_dir() and not path.is_symlink()]
+        binds = [(source, target, "ro") for source, target in shown]
+        binds += [(writable.path / "line", _LINE, "ro"), (writable.path / "tmp", "/tmp", "rw")]  # noqa: S108
+        return binds
+
+    def _place(self, part: str, target: str, spec: SandboxSpec, writable: Writable) -> dict[str, Any]:
+        """One of the three places: an overlay that the daemon mounts."""
+        root = self._layers.root
+        (writable.path / f"work-{part}").mkdir()
+        os.chown(writable.path / f"work-{part}", UID, UID)
+        lower = ":".join(str(root / "layers" / layer / part) for layer in (*reversed(spec.layers), "empty"))
+        volatile = "volatile," if os.geteuid() == 0 else ""  # it leaves a directory behind that only root removes
+        closed = "ro," if spec.read_only and target == WORKSPACE else ""
+        options = f"{closed}userxattr,{volatile}lowerdir={lower},upperdir={writable.upper / part},"
+        options += f"workdir={writable.path / f'work-{part}'}"
+        if len(options) >= 4096:
+            raise SandboxError(
+                f"{len(spec.layers)} layers are too many to stack for a daemon; set PULLWRIGHT_HOME shorter"
+            )
+        driver = {"Name": "local", "Options": {"type": "overlay", "device": "overlay", "o": options}}
+        return {
+            "Type": "volume",
+            "Target": target,
+            "VolumeOptions": {"NoCopy": True, "DriverConfig": driver},
+        }
+
+    async def _host_image(self) -> str:
+        """An image with nothing in it but the places that this host's tools are mounted at."""
+        links = {path: os.readlink(path) for path in _SYSTEM if os.path.islink(path)}  # noqa: PTH114, PTH115
+        name = f"{_HOST_IMAGE}:{hashlib.sha256(repr((1, sorted(links.items()))).encode()).hexdigest()[:12]}"
+        if await self._daemon.ask("GET", f"/images/{name}/json", missing_is={}):
+            return name
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            for place in (*PLACES, *(path.lstrip("/") for path in _SYSTEM if path not in links)):
+                entry = tarfile.TarInfo(place)
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(entry)
+            for path, target in {**links, "/var/run": "/run"}.items():
+                entry = tarfile.TarInfo(path.lstrip("/"))
+                entry.type, entry.linkname = tarfile.SYMTYPE, target
+                tar.addfile(entry)
+        repository, tag = name.split(":")
+        await self._daemon.ask("POST", f"/images/create?fromSrc=-&repo={repository}&tag={tag}", content=data.getvalue())
+        return name
+
+    def _variables(self, spec: SandboxSpec) -> dict[str, str]:
+        if spec.image is None:
+            return dict(VARIABLES)
+        variables, path = self._configured[spec.image.digest]
+        own = {"PATH": f"{OWN_PATH}:{path or SYSTEM_PATH}:{lent.PLACE}/bin", "SHELL": "/bin/sh"}
+        return {**variables, **VARIABLES, **own}
+
+    @staticmethod
+    def _reference(image: Image) -> str:
+        return image.digest or image.reference.removeprefix("docker://")
+
+    async def look_up(self, image: Image, door: OpenDoor) -> Image:  # noqa: ARG002 - the port's
+        """Which image of the daemon's it is. It is not told to fetch any: it would ask whom a branch names."""
+        await self._answers()
+        name = image.reference.removeprefix("docker://")
+        if image.place is not None:
+            raise ImageUnavailable(
+                f"{image.reference}: a daemon has images of its own. Give it to the daemon with skopeo copy "
+                f"{image.reference} docker-daemon:NAME:TAG, and name it docker://NAME:TAG"
+            )
+        found = await self._daemon.ask("GET", f"/images/{name}/json", missing_is={})
+        if not found:
+            raise ImageUnavailable(f"{image.reference} is not there: fetch it first, with docker pull {name}")
+        return image.model_copy(update={"digest": found["Id"]})
+
+    async def bring(
+        self,
+        image: Image,
+        door: OpenDoor,  # noqa: ARG002 - the port's
+        say: Callable[[str], Awaitable[None]],  # noqa: ARG002 - the port's
+    ) -> str:
+        """Nothing to do: the daemon keeps it."""
+        await self._inspected(image)
+        return ""
+
+    async def _inspected(self, image: Image) -> None:
+        if image.digest in self._configured:
+            return
+        found = await self._daemon.ask("GET", f"/images/{self._reference(image)}/json", missing_is={})
+        if not found:
+            raise ImageUnavailable(
+                f"{image.reference} ({image.digest[:19]}) is gone from the daemon; hand the task in anew"
+            )
+        said = dict(line.split("=", 1) for line in (found["Config"].get("Env") or []) if "=" in line)
+        path = said.pop("PATH", "")
+        self._configured[image.digest] = (said, path)
+
+    async def administrable(self, image: Image | None) -> str:  # noqa: ARG002 - the port's
+        """Setup is never root in a container: what it wrote outside of the three places would be lost."""
+        return "In containers setup is not root: put what it would install into the image, and name that with --image."
+
+    async def warm(self) -> None:
+        """Nothing is built ahead."""
+        await self._answers()
+
+    def wall(self) -> str:
+        """Which wall and which limits hold here, in words."""
+        return (
+            f"a container ({self._machine}): no capabilities, no new privileges, a system call filter by an allow list "
+            "besides the daemon's own, nothing but a loopback; limits: memory, processes and CPU time of the whole "
+            "sandbox by the daemon, disk by counting; file size, open files and core dumps of each process by rlimit"
+        )
+
+    async def findings(self) -> list[Finding]:
+        """What the daemon offers and lacks; a sandbox is started to see."""
+        try:
+            await self._answers()
+            sandbox = await self.start(SandboxSpec(name="doctor"))
+            result = await sandbox.run(ExecRequest(argv=("true",), timeout=20.0))
+            await sandbox.stop()
+        except (SandboxError, SandboxUnavailable, DiskFull) as error:
+            remedy = "Start the daemon, let this user use its socket, or unset PULLWRIGHT_SANDBOX"
+            return [Finding("containers", False, str(error), remedy)]
+        ok = result.exit_code == 0
+        text = f"{self._machine} starts one and runs a command" if ok else f"a command ended with {result.exit_code}"
+        return [Finding("containers", ok, text), Finding("setup as root", True, await self.administrable(None))]
+
+    async def clean(self) -> None:
+        """Remove what sandboxes of a dead process left behind."""
+        dead = await self._off_loop(self._layers.clean)
+        for owner in dead:
+            await self._answers()
+            query = {"all": "true", "filters": json.dumps({"label": [f"{LABEL}={owner}"]})}
+            for one in await self._daemon.ask("GET", "/containers/json", params=query):
+                await self._daemon.ask("DELETE", f"/containers/{one['Id']}?force=true&v=true", missing_is={})
+
+    async def close(self) -> None:
+        """Stop every sandbox."""
+        await super().close()
+        await self._daemon.close()
+
+    def limits(self) -> Cgroups:
+        """None of our own: the daemon holds them."""
+        return Cgroups(0)
+
+    async def _answers(self) -> None:
+        """Ask the daemon who it is, once. Raises `SandboxUnavailable`."""
+        if self._machine:
+            return
+        if os.geteuid() not in (0, UID):
+            raise SandboxUnavailable(
+                f"containers run as {UID}, so that the platform runs as root or as {UID}; this is {os.geteuid()}"
+            )
+        said = await self._daemon.ask("GET", "/version")
+        name = next((part["Name"] for part in said.get("Components") or [] if part.get("Name")), "Engine")
+        self._machine = f"{'Podman' if 'Podman' in name else 'Docker'} {said.get('Version', '')}".strip()
+
+    def _over(self, container: Container, layers: tuple[str, ...]) -> None:
+        self._living.pop(container.group, None)
+        self._layers.discard(container.writable)
+        self._layers.leases.leave(layers)
+
+
+_TARGETS = (WORKSPACE, HOME, ENVIRONMENT)
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+
+
+def _listen(listener: socket.socket, place: Path) -> None:
+    """Listen in a directory, however long the way to it is: a socket's name holds 108 bytes (unix(7))."""
+    directory = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    try:
+        listener.bind(f"/proc/self/fd/{directory}/{_SOCKET}")
+    finally:
+        os.close(directory)
+    (place / _SOCKET).chmod(0o666)
+    listener.listen(1)
+    listener.setblocking(False)
