@@ -277,11 +277,7 @@ async def _outlive_naively(_: World, tree: Path) -> Taken:
         await asyncio.wait_for(process.wait(), 0.5)
     os.killpg(process.pid, 9)
     await process.wait()
-    left = [
-        pid
-        for pid in _pids()
-        if _words(pid) == b"sleep\x0097.5\0" and Path(f"/proc/{pid}").stat().st_uid == os.geteuid()
-    ]
+    left = [pid for pid in _pids() if _words(pid) == b"sleep\x0097.5\0" and _owner(pid) == os.geteuid()]
     for pid in left:
         os.kill(pid, 9)
     return f"{len(left)} process lives on" if left else None
@@ -295,6 +291,12 @@ async def _outlive_inside(_: World, sandbox: Sandbox) -> Taken:
 
 def _pids() -> list[int]:
     return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdecimal()]
+
+
+def _owner(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}").stat().st_uid
+    return None
 
 
 def _words(pid: int) -> bytes:

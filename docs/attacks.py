@@ -174,24 +174,29 @@ def gathered() -> dict[str, Results]:
         theirs = folder / "user"
         theirs.mkdir()
         os.chown(theirs, USER, USER)
-        found = {"root": asyncio.run(rehearse(_fresh(folder)))}
-        # Nothing of root's: the other user reads what everybody may read, and no more.
-        done = subprocess.run(
-            [sys.executable, __file__, "--as", str(theirs)],
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(theirs), SETUID: str(set_user_id(folder))}
+        command = [sys.executable, __file__, "--as", str(theirs)]
+        # Nothing of root's: the other user reads what everybody may read, and no more. Both at the same time.
+        with subprocess.Popen(
+            command,
             user=USER,
             group=USER,
             extra_groups=[],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(theirs), SETUID: str(set_user_id(folder))},
+            env=environment,
             cwd="/",
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=600,
-            check=False,
-        )
-        if done.returncode == 0:
-            found["user"] = _results(json.loads(done.stdout))
+        ) as other:
+            try:
+                found = {"root": asyncio.run(rehearse(_fresh(folder)))}
+                said, errors = other.communicate(timeout=300)
+            finally:
+                other.kill()
+        if other.returncode == 0:
+            found["user"] = _results(json.loads(said))
         else:
-            print(f"as an ordinary user: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            print(f"as an ordinary user: {errors.strip().splitlines()[-1:]}", file=sys.stderr)
         return found
 
 
