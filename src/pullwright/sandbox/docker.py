@@ -176,7 +176,7 @@ class DockerSandboxes(LocalSandboxes):
         writable = self._layers.make_writable()
         try:
             container = await self._run(spec, writable)
-            bounds = Bounds(spec, container, partial(self.limits().counts, container.group))  # type: ignore[arg-type]
+            bounds = Bounds(spec, container, self.limits().counting(container.group))  # type: ignore[arg-type]
         except BaseException:
             self._layers.leases.leave(spec.layers)
             await self._off_loop(self._layers.discard, writable)
