@@ -65,7 +65,7 @@ def address(email: str | None) -> str | None:
     """A mail address in lower case. Raises `UsageError`."""
     if email is None:
         return None
-    if not re.fullmatch(r"[^@\s]{1,200}@[^@\s]{1,119}", email):
+    if not re.fullmatch(r"[^@\s\x00-\x1f\x7f]{1,200}@[^@\s\x00-\x1f\x7f]{1,119}", email):
         raise UsageError(f"{email!r} is no mail address")
     return email.lower()
 
@@ -79,7 +79,11 @@ def rule(text: str) -> str:
     if known == EVERYTHING:
         return known
     place = known.removesuffix("/*")
-    if "*" in place or not re.fullmatch(r"/\S.*|[a-z]+://[^/\s]+(/\S*)?|[^/@:\s]+@[^/@:\s]+:\S+", place):
+    if (
+        not known.isprintable()
+        or "*" in place
+        or not re.fullmatch(r"/\S.*|[a-z]+://[^/\s]+(/\S*)?|[^/@:\s]+@[^/@:\s]+:\S+", place)
+    ):
         raise UsageError(f"{text!r} names no repositories: give a URL or a path, either with /* at its end, or *")
     place = place.rstrip("/").removesuffix(".git")
     return f"{place}/*" if known.endswith("/*") else place

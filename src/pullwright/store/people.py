@@ -1,11 +1,12 @@
 """Users, teams and sessions: who may ask, and which repositories they see."""
 
+import re
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
-from pullwright.domain.access import Role, Session, SignIn, Team, Token, User, has_repository
+from pullwright.domain.access import HANDLE, Role, Session, SignIn, Team, Token, User, has_repository
 from pullwright.domain.errors import UsageError
 from pullwright.domain.value import Value, now
 from pullwright.store.database import Database
@@ -129,7 +130,9 @@ def _users(connection: Connection) -> list[User]:
 
 def _user(connection: Connection, name: str) -> User:
     named = or_(USERS.c.name == name.lower(), USERS.c.id == name)
-    row = connection.execute(select(USERS).where(named, USERS.c.removed.is_(None))).first()
+    there = select(USERS).where(named, USERS.c.removed.is_(None))
+    # What no name can hold is not asked for: Postgres refuses a NUL.
+    row = connection.execute(there).first() if re.fullmatch(HANDLE, name.lower()) else None
     if row is None:
         raise UsageError(f"There is no user {name}; `pullwright user list` shows them.")
     return _user_from(row)
@@ -183,7 +186,8 @@ def _teams(connection: Connection) -> list[Team]:
 
 
 def _team(connection: Connection, name: str) -> Team:
-    if connection.execute(select(TEAMS.c.name).where(TEAMS.c.name == name)).first() is None:
+    there = select(TEAMS.c.name).where(TEAMS.c.name == name)
+    if not re.fullmatch(HANDLE, name) or connection.execute(there).first() is None:
         raise UsageError(f"There is no team {name}; `pullwright team list` shows them.")
     rules = select(TEAM_REPOSITORIES.c.rule).where(TEAM_REPOSITORIES.c.team == name).order_by(TEAM_REPOSITORIES.c.rule)
     names = select(USERS.c.name).join(TEAM_MEMBERS, TEAM_MEMBERS.c.user == USERS.c.id).order_by(USERS.c.name)

@@ -13,6 +13,7 @@ async def test_an_admin_makes_people_and_takes_them_away(admin: httpx.AsyncClien
     assert (made.status_code, made.json()["name"], made.json()["email"]) == (201, "ada", "ada@example.org")
     assert (await admin.post("/users", json={"name": "ada"})).status_code == 400
     assert (await admin.post("/users", json={"name": "a b"})).status_code == 400
+    assert (await admin.post("/users", json={"name": "b", "email": "a\0@b"})).status_code == 400
     team = {"name": "core", "repositories": ["https://forge.example/core/*"], "members": ["ada"]}
     assert (await admin.post("/teams", json=team | {"members": ["nobody"]})).status_code == 404
     assert (await admin.post("/teams", json=team)).json()["members"] == ["ada"]
@@ -55,7 +56,9 @@ def test_a_rule_names_what_it_says_and_no_more(written: str, location: str, fits
     assert has_repository([rule(written)], location) is fits
 
 
-@pytest.mark.parametrize("text", ["", "tidy", "https://", "/srv/*/x", "../x", "https://forge.example/*/tidy"])
+@pytest.mark.parametrize(
+    "text", ["", "tidy", "/srv/a\0b", "https://", "/srv/*/x", "../x", "https://forge.example/*/tidy"]
+)
 def test_what_names_no_repositories_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="names no repositories"):
         rule(text)

@@ -43,8 +43,11 @@ async def test_users_and_what_they_stand_on(record: Record, make_task: Callable[
     assert await people.standing("u-ada") is None
     assert await record.token("digest") is None
     await people.remove_team("core")
-    with pytest.raises(UsageError, match="There is no team"):
-        await people.team("core")
+    for name in ("core", "a\0b", ""):
+        with pytest.raises(UsageError, match="There is no team"):
+            await people.team(name)
+        with pytest.raises(UsageError, match="There is no user"):
+            await people.user(name)
 
 
 async def test_sessions_and_sign_ins_end(record: Record) -> None:
