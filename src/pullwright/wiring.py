@@ -155,7 +155,7 @@ def _sandboxes(settings: Settings) -> Sandboxes:
     match settings.runtime:
         case DockerRuntime(socket=socket):
             # Its layers belong to another user than those of our own sandboxes.
-            return DockerSandboxes(settings.home / "containers", socket)
+            return DockerSandboxes(settings.home / "containers", socket, group=settings.sandbox_uid)
         case LocalRuntime():
             return LocalSandboxes(settings.sandboxes, uid=settings.sandbox_uid)
 

@@ -1,7 +1,9 @@
 """Environments made of an image, and setups that install system packages, from the repository's file to a shell."""
 
+import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,19 @@ async def test_setup_installs_a_package_from_the_hosts_mirror(tmp_path: Path) ->
             raise
     assert seen.splitlines()[:3] == ["Hello, world!", "Hello, world!", "/usr/bin/hello"]
     assert "Read-only file system" in seen
+
+
+@pytest.mark.long
+async def test_a_repository_is_worked_on_in_containers(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository", 'setup = "echo made >made"\ncheck = "true"\n')
+    order = desk.Order(prompt="", repository=str(repository), cwd=tmp_path)
+    variables = {"PULLWRIGHT_HOME": str(tmp_path / "home"), "PULLWRIGHT_SANDBOX": "docker"}
+    host = {"DOCKER_HOST": os.environ["DOCKER_HOST"]} if "DOCKER_HOST" in os.environ else {}
+    async with build(Settings.from_environment(variables | host)) as platform:
+        containers, *_ = await platform.sandboxes.findings()
+        if not containers.ok:
+            pytest.skip(containers.text)
+        seen = await said(platform, order, "id -u; cat read.me made; git log --format=%s; git status --short")
+        assert seen.split() == ["1000", "nothing", "made", "First"]
+        with pytest.raises(SetupFailed, match="put what it would install into the image"):
+            await said(platform, replace(order, setup="apt-get update"), "true")

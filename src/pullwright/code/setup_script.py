@@ -30,6 +30,7 @@ _NOT_FOUND = re.compile(rb"line \d+: ([^\s:]+): command not found")
 _ROOT = re.compile(
     rb"are you root|superuser privilege|(?:must|should) be (?:run as )?root|run as root|Read-only file system"
     rb"|(?:/var/lib/dpkg|/var/lib/apt|/usr/\S*|/etc/\S*)'?: Permission denied|no new privileges"
+    rb"|/var/lib/(?:dpkg|apt)/\S* is missing"
 )
 _CERTIFICATE = re.compile(rb"UnknownIssuer|CERTIFICATE_VERIFY_FAILED|SELF_SIGNED_CERT|self.signed certificate")
 

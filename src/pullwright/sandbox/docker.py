@@ -33,7 +33,7 @@ from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, F
 from pullwright.sandbox.bounds import Bounds
 from pullwright.sandbox.findings import LAUNCHER
 from pullwright.sandbox.layers import PARTS, Writable
-from pullwright.sandbox.limits import OWN_PROCESSES, Cgroups, rlimits
+from pullwright.sandbox.limits import Cgroups, rlimits
 from pullwright.sandbox.local import LocalSandboxes
 from pullwright.sandbox.roots import PLACES
 from pullwright.sandbox.running import OWN_PATH, SYSTEM_PATH, VARIABLES, LocalSandbox
@@ -47,6 +47,7 @@ _FILTER = "filter"
 _LINE = "/opt/pullwright/line"
 _HOST_IMAGE = "pullwright-host"
 _API_SECONDS = 60.0
+_OWN_PROCESSES = 8  # the agent and what it starts commands with; the daemon's limit is the only one for processes
 # Without a user namespace it would count what every container runs, and everybody else of this user.
 _PROCESSES = f"{resource.RLIMIT_NPROC}:"
 
@@ -152,8 +153,9 @@ class Container:
 class DockerSandboxes(LocalSandboxes):
     """Sandboxes in containers, with their layers under one directory of this machine, which the daemon sees, too."""
 
-    def __init__(self, root: Path, place: Path) -> None:
+    def __init__(self, root: Path, place: Path, group: int | None = None) -> None:
         super().__init__(root, UID)
+        self._group = group  # whose members may read what the platform shows inside
         self._daemon = Daemon(place)
         self._machine = ""  # what the daemon says about itself, once it was asked
         self._configured: dict[str, tuple[dict[str, str], str]] = {}  # variables and PATH of images
@@ -178,6 +180,8 @@ class DockerSandboxes(LocalSandboxes):
             container = await self._run(spec, writable)
             bounds = Bounds(spec, container, self.limits().counting(container.group))  # type: ignore[arg-type]
         except BaseException:
+            if container:
+                await container.remove()
             self._layers.leases.leave(spec.layers)
             await self._off_loop(self._layers.discard, writable)
             raise
@@ -256,9 +260,10 @@ class DockerSandboxes(LocalSandboxes):
             "SecurityOpt": ["no-new-privileges"],
             "Memory": limits.memory,
             "MemorySwap": limits.memory,
-            "PidsLimit": limits.processes + OWN_PROCESSES,
+            "PidsLimit": limits.processes + _OWN_PROCESSES,
             "ShmSize": limits.memory // 4,
             "LogConfig": {"Type": "none"},
+            "GroupAdd": [str(self._group)] if self._group is not None and os.geteuid() == 0 else [],
             "Binds": [f"{source}:{target}:{mode}" for source, target, mode in await self._binds(spec, writable)],
             "Mounts": [self._place(part, target, spec, writable) for part, target in zip(PARTS, _TARGETS, strict=True)],
         }
