@@ -17,6 +17,7 @@ from pullwright.sandbox.base import Sandbox
 
 MOST_LAYERS = 6  # of one checkout, one upon the other
 CANDIDATES = 12  # the newest checkouts that are looked at for the nearest
+_TURNS = 16  # locks of a repository that its grounds share
 LARGE = 0.5  # of a tree's paths: a larger difference is not worth a layer upon another
 
 
@@ -47,8 +48,10 @@ class Checkouts:
         record, key = self._platform.record, ground.prefix() + commit
         if stack := await self._whole(await record.environment_layer(repository.key, key)):
             return stack
-        # One at a time on one ground: the next one is nearer then.
-        async with self._locks[repository.key + ground.prefix()]:
+        # One at a time on one ground, here and across processes: the next one is nearer then, or there already.
+        turn = f"checkout-{int(hashlib.sha256(ground.prefix().encode()).hexdigest(), 16) % _TURNS}"
+        store = self._platform.repositories.store(repository)
+        async with self._locks[repository.key + ground.prefix()], store.holding(turn):
             if stack := await self._whole(await record.environment_layer(repository.key, key)):
                 return stack
             nearest = await self._nearest(repository, ground, commit)

@@ -33,6 +33,7 @@ from pullwright.sandbox.base import Door, ExecRequest, Sandbox, SandboxSpec
 
 PLAIN = Layout()
 CHECKOUT_SECONDS = 600.0
+_TURNS = 16  # locks of a repository that its preparations share
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,10 @@ class Environments:
     ) -> Written:
         """The layer of that key; where it is not there its script is run, and what it printed is kept either way."""
         platform, repository = self._platform, request.repository
-        async with self._locks[repository.key + key]:
+        store = platform.repositories.store(repository)
+        turn = f"prepare-{int(hashlib.sha256(key.encode()).hexdigest(), 16) % _TURNS}"
+        # In this process and across processes: who comes second finds what the first one has made.
+        async with self._locks[repository.key + key], store.holding(turn):
             if layer := await self._known(request, key):
                 return Written(layer)
             began = time.monotonic()

@@ -1,10 +1,14 @@
 """Environments that are made ready, or learned from, while nobody waits: each at most once at a time.
 
+They are made ready ahead, while a prompt is being typed, one after the other, and never in the way of a task: one waits
+while a task of another repository is being prepared, and steps aside where one comes.
+
 What a preparation has made outlives its process, the telling of it does not: after a restart it is asked for again and
 finds the layers that were finished.
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +20,7 @@ from pullwright.flow.desk import Order
 from pullwright.flow.platform import Platform
 
 MOST = 4  # that run at once; more are told to come back
+LOOK_SECONDS = 0.5
 KEPT = 100  # that are remembered, the oldest forgotten first
 
 
@@ -33,6 +38,7 @@ class Preparation:
     id: str
     purpose: Purpose
     repository: str  # the key
+    wanted: tuple[object, ...]  # what else makes it the same
     location: str
     started: datetime
     state: str = "running"  # then `done`, `failed` or `cancelled`
@@ -43,6 +49,10 @@ class Preparation:
     presets: tuple[str, ...] = ()  # learned: those that cover all of it
     ended: datetime | None = None
 
+    def say(self, text: str) -> None:
+        """How far it is."""
+        self.text = text
+
 
 class Preparations:
     """Those of this process."""
@@ -50,16 +60,18 @@ class Preparations:
     def __init__(self) -> None:
         self._known: dict[str, Preparation] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()  # of those that are made ready ahead
 
     async def start(self, platform: Platform, order: Order, purpose: Purpose, *, lock: bool = False) -> Preparation:
-        """Begin one, or give the one that runs for the same repository. Raises `UsageError` where too many run."""
+        """Begin one, or give the one that runs for the same. Raises `UsageError` where too many run."""
         reference = await platform.repositories.locate(order.repository, order.cwd)
+        wanted = (order.base, order.setup, order.check, order.sparse)
         for one in self._known.values():
-            if (one.repository, one.purpose, one.state) == (reference.key, purpose, "running"):
+            if (one.repository, one.wanted, one.purpose, one.state) == (reference.key, wanted, purpose, "running"):
                 return one
         if len(self._jobs) >= MOST:
             raise UsageError(f"{MOST} environments are being prepared already; try again when one of them is ready")
-        one = Preparation(new_task_id(), purpose, reference.key, reference.location, now(), text="waiting")
+        one = Preparation(new_task_id(), purpose, reference.key, wanted, reference.location, now(), text="waiting")
         while len(self._known) >= KEPT:
             del self._known[next(iter(self._known))]
         self._known[one.id] = one
@@ -99,19 +111,16 @@ class Preparations:
             await self.cancel(name)
 
     async def _run(self, platform: Platform, order: Order, one: Preparation, *, lock: bool) -> None:
-        def say(text: str) -> None:
-            one.text = text
-
         try:
             if one.purpose is Purpose.LEARN:
-                learned = await policies.learn(platform, order, say)
+                learned = await policies.learn(platform, order, one.say)
                 one.rules, one.presets = learned.rules, learned.presets
                 one.warnings += [f"refused: {event.host}:{event.port}, {event.reason}" for event in learned.refused]
                 if lock:
                     await policies.lock(platform, learned)
             else:
-                surveyed = await desk.prepare_environment(platform, order, say, one.warnings.append)
-                one.warnings += surveyed.notices
+                async with self._turn:
+                    await _out_of_the_way(platform, one, lambda: _prepare(platform, order, one))
             one.state, one.text = "done", "ready"
         except SetupFailed as error:
             one.state, one.text, one.line = "failed", str(error), error.line
@@ -125,3 +134,40 @@ class Preparations:
         finally:
             one.ended = now()
             del one.warnings[100:]
+
+
+async def _prepare(platform: Platform, order: Order, one: Preparation) -> None:
+    """The layers, then what the first turn of an engine asks for: the index of the code, a machine to start in."""
+    one.warnings.clear()
+    surveyed = await desk.prepare_environment(platform, order, one.say, one.warnings.append)
+    one.warnings += surveyed.notices
+    one.say("reading the code for the index")
+    await platform.indexes.at(platform.repositories.store(surveyed.repository), surveyed.commit)
+    await platform.sandboxes.warm()
+
+
+async def _out_of_the_way(
+    platform: Platform, one: Preparation, work: Callable[[], Coroutine[None, None, None]]
+) -> None:
+    """Do it while no task of another repository is being prepared; what was half done then is begun again."""
+    while True:
+        while await platform.record.preparing_besides(one.repository):
+            one.say("waiting while a task is being prepared")
+            await asyncio.sleep(LOOK_SECONDS)
+        job = asyncio.ensure_future(work())
+        look = asyncio.ensure_future(_somebody_comes(platform, one))
+        try:
+            await asyncio.wait({job, look}, return_when=asyncio.FIRST_COMPLETED)
+            if job.done():
+                return job.result()
+        finally:
+            for part in (job, look):
+                part.cancel()
+            await asyncio.gather(job, look, return_exceptions=True)
+
+
+async def _somebody_comes(platform: Platform, one: Preparation) -> None:
+    while True:
+        if await platform.record.preparing_besides(one.repository):
+            return
+        await asyncio.sleep(LOOK_SECONDS)

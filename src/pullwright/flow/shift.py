@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
+from pullwright.domain.errors import PullwrightError
 from pullwright.domain.task import State, Task
 from pullwright.domain.transcript import EgressDecided, LimitReached, Moved, Noticed, Progressed
 from pullwright.domain.value import task_of
@@ -61,6 +62,17 @@ class Shift:
             if not job.done():
                 job.cancel()
                 await asyncio.gather(job, return_exceptions=True)
+
+    def beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do something that nobody waits for; what goes wrong with it is told to whoever needs it."""
+
+        async def quietly() -> None:
+            with contextlib.suppress(PullwrightError):
+                await work
+
+        job = asyncio.ensure_future(quietly())
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
 
     async def give_up(self, error: Exception) -> NoReturn:
         """Let the worker end with this error, and stay where we are until it does: the next one goes on from here."""

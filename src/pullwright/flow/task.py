@@ -40,6 +40,8 @@ async def prepare_environment(shift: Shift, task_id: str) -> None:
     await notice_moved_base(shift, task, events)
     environment = await environment_of(shift.platform, task_id)
     tell = shift.tell(task_id)
+    if any(choice.engine == "native" for choice in request.attempts):
+        shift.beside(shift.platform.indexes.at(store, request.base_commit))  # its first turn asks for it
     try:
         prepared = await shift.workspaces.environments.prepare(request, environment, task_id, tell)
     except SetupFailed as error:
