@@ -15,7 +15,9 @@ import re
 import secrets
 import stat
 import subprocess
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,9 @@ PARTS = ("workspace", "home", "env")
 EMPTY = "empty"
 IMAGE = "image.json"
 MAX_OPTIONS = 4096  # bytes that mount(2) takes
+
+_MOST_SWEPT = 100  # copies that may wait for their removal before whoever leaves more has to wait, too
+_FEW = 200  # files and directories that are removed here and now
 
 _LAYER = re.compile("[0-9a-f]{24}")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,6 +61,8 @@ class Layers:
         self.owner = secrets.token_hex(6)
         self.leases = Leases(root)
         self._lock: int | None = None
+        self._sweeper: ThreadPoolExecutor | None = None
+        self._swept: deque[Future[None]] = deque()  # what is being removed, or was
         self._count = 0
 
     def make_writable(self) -> Writable:
@@ -233,8 +240,14 @@ class Layers:
         return True
 
     def discard(self, writable: Writable) -> None:
-        """Remove a writable copy."""
-        self._discard(writable.path)
+        """Put a writable copy out of the way at once, and remove it by and by: some file systems take long for that."""
+        if (aside := self._put_aside(writable.path)) is None:
+            return
+        if self._sweeper is None:
+            self._sweeper = ThreadPoolExecutor(1, "sandbox-sweeper")
+        self._swept.append(self._sweeper.submit(_remove, aside))
+        if len(self._swept) > _MOST_SWEPT:
+            self._swept.popleft().result()
 
     def clean(self) -> list[str]:
         """Remove what processes that are no more have left behind. Gives the names that they had."""
@@ -259,6 +272,10 @@ class Layers:
     def close(self) -> None:
         """Let go of this process's writable copies, and of the layers that it uses."""
         self.leases.close()
+        if self._sweeper is not None:
+            self._sweeper.shutdown()
+            self._sweeper = None
+        self._swept.clear()
         if self._lock is not None:
             self._discard(self.root / "run" / self.owner)
             self._lock_of(self.owner).unlink(missing_ok=True)
@@ -298,24 +315,52 @@ class Layers:
             path.chmod(mode)
 
     def _discard(self, path: Path) -> None:
+        if (aside := self._put_aside(path)) is not None:
+            _remove(aside)
+
+    def _put_aside(self, path: Path) -> Path | None:
         aside = self.root / "trash" / secrets.token_hex(8)
         try:
             path.rename(aside)
         except FileNotFoundError:
-            return
-        _remove(aside)
+            return None
+        return aside
 
 
 def _remove(path: Path) -> None:
     """Remove a tree that a sandbox wrote: of any depth, its directories closed to their owner; links are not followed.
 
-    rm(1) and chmod(1) do all of that; a walk of our own would have to be as careful.
+    rm(1) and chmod(1) do all of that; what most sandboxes leave is gone before rm would have been started.
     """
+    if _removed_at_once(path):
+        return
     inside = mapping.prefix()  # what setup's root gave to others is not ours
     for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"], [*inside, "rm", "-rf"]):
         subprocess.run([*command, "--", path], stderr=subprocess.DEVNULL, check=False)
         if not os.path.lexists(path):
             return
+
+
+def _removed_at_once(path: Path) -> bool:
+    """Remove a small tree without another process; False where it is large or not easily removed."""
+    directories, seen, left = [str(path)], 0, [str(path)]
+    try:
+        while directories:
+            with os.scandir(directories.pop()) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > _FEW:
+                        return False
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+                        left.append(entry.path)
+                    else:
+                        os.unlink(entry.path)  # noqa: PTH108 - one of many
+        for directory in reversed(left):
+            os.rmdir(directory)  # noqa: PTH106
+    except OSError:
+        return False
+    return True
 
 
 def _unlocked(lock: Path) -> bool:

@@ -32,38 +32,6 @@ def _left() -> dict[str, int]:
     }
 
 
-def _groups(owner: str) -> list[str]:
-    found = Cgroups.found()
-    parents = {parent for parent in (found.memory, found.processes) if parent}
-    return [group.name for parent in parents for group in parent.iterdir() if group.name.partition("-")[0] == owner]
-
-
-async def test_fifty_lives_leave_nothing(tmp_path: Path) -> None:
-    root = tmp_path / "sandboxes"
-    local = LocalSandboxes(root, uid=UID)
-    try:
-        await (await local.start(SandboxSpec(name="first"))).stop()
-        await local.warm()
-        before = _left()
-        for number in range(50):
-            sandbox = await local.start(SandboxSpec(name=f"life-{number}"))
-            await sandbox.run(ExecRequest(argv=("sh", "-c", "echo x >file; sleep 100 &"), stdin=b"x"))
-            if number % 10:
-                await sandbox.stop()
-            else:
-                await local.drop_layer(await sandbox.snapshot())
-        await local.warm()
-        assert _left() == before
-        assert [path.name for path in (root / "trash").iterdir()] == []
-        (owner,) = (root / "run").iterdir()
-        assert len(list(owner.iterdir())) == SPARES, "walls that were built ahead"
-        await local.close()
-        assert _groups(owner.name) == []
-        assert list((root / "run").iterdir()) == []
-    finally:
-        await local.close()
-
-
 async def test_a_start_that_fails_leaves_nothing(start: Start, sandboxes: Sandboxes, tmp_path: Path) -> None:
     await sandboxes.warm()
     before = _left()
