@@ -1,6 +1,7 @@
 """Running commands inside: what the port's docstrings promise."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -61,8 +62,8 @@ async def test_it_starts_in_the_workspace_as_1000_at_home(start: Start, shell: S
 
 async def test_variables_of_the_command_win_over_the_sandbox(start: Start, shell: Shell) -> None:
     sandbox = await start(variables={"A": "sandbox", "B": "sandbox"})
-    result = await shell(sandbox, "echo $A $B $C", variables={"B": "command", "C": "with space"}, cwd="/tmp")
-    assert result.stdout == b"sandbox command with space\n"
+    result = await shell(sandbox, "echo $A $B $C; pwd", variables={"B": "command", "C": "with space"}, cwd="/tmp")
+    assert result.stdout == b"sandbox command with space\n/tmp\n"
 
 
 async def test_nothing_of_the_platforms_variables_comes_along(
@@ -204,6 +205,45 @@ async def test_what_a_finished_command_left_running_lives_on(start: Start, shell
     assert time.monotonic() - began < 10
     await asyncio.sleep(0.2)
     assert await _grows(sandbox, shell, "server")
+
+
+async def test_later_commands_reach_what_earlier_ones_left(start: Start, shell: Shell) -> None:
+    """Whichever way either was started: by its process id, a pipe with a name, and where it listens."""
+    sandbox = await start()
+    await shell(
+        sandbox, "mkfifo asked; (while read line <asked; do echo heard $line >>heard; done) >/dev/null 2>&1 & echo"
+    )
+    terminal = await sandbox.open(ExecRequest(argv=("sh", "-c", "echo $$ >/tmp/pid; exec sleep 1000")), pty=True)
+    await shell(sandbox, "until test -s /tmp/pid; do sleep 0.01; done", timeout=20)
+    await shell(sandbox, "echo one >asked; until test -s heard; do sleep 0.01; done", timeout=20)
+    assert await sandbox.read("/workspace/heard") == b"heard one\n"
+    assert (await shell(sandbox, "kill -TERM $(cat /tmp/pid)")).exit_code == 0
+    assert await asyncio.wait_for(terminal.wait(), 20) == 128 + signal.SIGTERM
+
+
+async def test_stopping_ends_every_tree_in_one_call(start: Start, shell: Shell) -> None:
+    sandbox = await start()
+    mark = f"{os.getpid()}.4142"
+    await shell(sandbox, f"for i in 1 2 3; do setsid sleep {mark} & done; (sleep {mark} &) ; echo")
+    running = asyncio.create_task(shell(sandbox, f"sleep {mark}"))
+    opened = await sandbox.open(ExecRequest(argv=("sleep", mark)), pty=True)
+    async with asyncio.timeout(20):
+        while len(_named(mark)) < 6:  # noqa: ASYNC110 - processes inside
+            await asyncio.sleep(0.01)
+    await sandbox.stop()
+    assert _named(mark) == []
+    for lost in (running, opened.wait()):
+        with pytest.raises(SandboxLost):
+            await lost
+
+
+def _named(mark: str) -> list[bytes]:
+    found = []
+    for words in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if (text := words.read_bytes()) == b"sleep\0" + mark.encode() + b"\0":
+                found.append(text)
+    return found
 
 
 async def test_many_commands_at_once(start: Start, shell: Shell) -> None:

@@ -2,11 +2,15 @@
 
 import asyncio
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import pullwright
 from pullwright.domain.errors import SandboxUnavailable
 from pullwright.sandbox.base import Bind, ExecRequest, Sandboxes, SandboxSpec
 from pullwright.sandbox.local import LocalSandboxes
@@ -70,3 +74,30 @@ async def test_no_link_is_followed_to_where_something_is_shown(start: Start, she
             await start(layers=(layer,), binds=(Bind(shown, target),))
     fine = await start(layers=(layer,), binds=(Bind(shown, "/workspace/real"),))
     assert (await shell(fine, "cat real/file; touch real/x || echo closed")).stdout == b"shownclosed\n"
+
+
+_LIFE = """
+import asyncio, sys
+from pathlib import Path
+from pullwright.sandbox.base import ExecRequest, SandboxSpec
+from pullwright.sandbox.local import LocalSandboxes
+
+async def main():
+    local = LocalSandboxes(Path(sys.argv[1]), uid=int(sys.argv[2]))
+    sandbox = await local.start(SandboxSpec(name="life"))
+    print((await sandbox.run(ExecRequest(argv=("echo", "on")))).stdout)
+    await local.close()
+
+asyncio.run(main())
+"""
+
+
+def test_the_platform_may_be_installed_where_nobody_else_may_look(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    package = Path(pullwright.__file__).parent
+    shutil.copytree(package, closed / "pullwright", ignore=shutil.ignore_patterns("__pycache__", "web"))
+    words = [sys.executable, "-c", _LIFE, str(closed / "sandboxes"), str(UID)]
+    variables = {**os.environ, "PYTHONPATH": str(closed)}
+    done = subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "b'on\\n'\n", done.stderr
