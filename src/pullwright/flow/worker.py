@@ -80,7 +80,7 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     DBOS.launch()
     running: dict[str, asyncio.Task[None]] = {}
     attempts: dict[str, int] = {}
-    beside = [asyncio.create_task(job(platform)) for job in (_look_out, _tell, _listen, _keep_house)]
+    beside = [asyncio.create_task(job(platform)) for job in (_warm, _look_out, _tell, _listen, _keep_house)]
     try:
         while not await until():
             for task in await platform.record.under_way():
@@ -105,6 +105,12 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await tell_due(platform)
+
+
+async def _warm(platform: Platform) -> None:
+    """While the first task is read, what its sandbox will stand on is built."""
+    with contextlib.suppress(MachineError):  # whoever starts one meets it again, and tells
+        await platform.sandboxes.warm()
 
 
 async def _tell(platform: Platform) -> None:

@@ -28,7 +28,7 @@ from pullwright.sandbox.watch import Watch
 
 T = TypeVar("T")
 
-_DISK_THREADS = 4
+DISK_THREADS = 4
 
 
 class LocalSandboxes:
@@ -272,7 +272,7 @@ class LocalSandboxes:
     async def _off_loop(self, work: Callable[..., T], *arguments: object) -> T:
         """Do disk work in a thread."""
         if self._disk is None:
-            self._disk = ThreadPoolExecutor(_DISK_THREADS, "sandbox-disk")
+            self._disk = ThreadPoolExecutor(DISK_THREADS, "sandbox-disk")
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
 
     def _look_around(self) -> None:

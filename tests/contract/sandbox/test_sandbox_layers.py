@@ -89,11 +89,11 @@ async def test_what_a_stopped_sandbox_wrote_is_gone(start: Start, shell: Shell, 
     await shell(sandbox, f"echo needle >needle; {closed}")
     await sandbox.stop()
     for _ in range(300):  # a large tree may still be on its way out
-        left = [place for place, _, files in os.walk(tmp_path / "sandboxes") if "needle" in files]
-        if not left:
+        if not (left := list((tmp_path / "sandboxes/trash").iterdir())):
             break
         await asyncio.sleep(0.1)
     assert left == []
+    assert [place for place, _, files in os.walk(tmp_path / "sandboxes") if "needle" in files] == []
     assert (await shell(await start(), "ls -A")).stdout == b""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pullwright.sandbox.base import ExecRequest, Sandbox, Sandboxes, SandboxSpec
 from pullwright.sandbox.limits import Cgroups
-from pullwright.sandbox.local import LocalSandboxes
+from pullwright.sandbox.local import DISK_THREADS, LocalSandboxes
 from pullwright.sandbox.walls import SPARES
 
 from .conftest import UID
@@ -27,13 +27,14 @@ async def test_lives_leave_nothing(tmp_path: Path, lives: int) -> None:
         for number in range(len(ways)):
             await _live(local, number, ways[number])
         await local.warm()
-        before, grown = _left(), _private()
+        before, threads, grown = _left(), _threads(), _private()
         for number in range(lives):
             await _live(local, number, ways[number % len(ways)])
             if number == lives // 10:
                 grown = _private()  # what a process fills once, it has filled by now
         await local.warm()
         assert _left() == before
+        assert _threads() <= threads + DISK_THREADS  # those are begun one by one
         (owner,) = (root / "run").iterdir()
         assert len(list(owner.iterdir())) == SPARES, "walls that were built ahead"
         assert len(_groups(owner.name)) == SPARES * len(set(_parents()))
@@ -90,9 +91,12 @@ def _left() -> dict[str, int]:
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "children": len(_children()),
-        "threads": len(list(Path("/proc/self/task").iterdir())),
         "mounts": Path("/proc/self/mounts").read_text().count("\n"),
     }
+
+
+def _threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def _children() -> list[str]:
