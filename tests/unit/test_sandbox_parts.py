@@ -243,6 +243,13 @@ def test_processors_are_rationed_in_the_words_of_each_version(tmp_path: Path) ->
     assert not (tmp_path / "free/cpu.max").exists()
 
 
+def test_all_sandboxes_together_weigh_as_much_as_the_machine_has_processors(tmp_path: Path) -> None:
+    (tmp_path / "cpu").mkdir()
+    found = Cgroups.found(tmp_path)
+    assert found.cpus is not None
+    assert (found.cpus / "cpu.shares").read_text() == str(1024 * (os.cpu_count() or 1))
+
+
 def test_groups_count_what_ran_out(tmp_path: Path) -> None:
     group = tmp_path / "one"
     group.mkdir()

@@ -40,12 +40,14 @@ class Cgroups:
             for parent in _parents_v2(mount):
                 if kinds := _prepared_v2(parent):
                     ours = dict.fromkeys(kinds, parent / _GROUP)
+                    _weigh(ours.get("cpu"), "cpu.weight", 100)
                     return cls(2, ours.get("memory"), ours.get("pids"), ours.get("cpu"), parent / _GROUP)
             return cls(0)
         memory, processes, cpus = (_below_ours(mount / kind, kind) for kind in ("memory", "pids", "cpu"))
         # Version 2 has no limits to give here, but its freezer is the better one: what is frozen can be killed.
         freezer = _below_ours(mount / "unified", "") or _below_ours(mount / "freezer", "freezer")
         found = (memory, processes, cpus, freezer)
+        _weigh(cpus, "cpu.shares", 1024)
         return cls(1, *found) if any(found) else cls(0)
 
     def make(self, name: str) -> tuple[Path, ...]:
@@ -206,6 +208,16 @@ def _read(file: int | None) -> bytes:
         return b"" if file is None else os.pread(file, 4096, 0)
     except OSError:  # the group has gone
         return b""
+
+
+def _weigh(group: Path | None, file: str, usual: int) -> None:
+    """All sandboxes together get as much of a busy machine as one busy process of the host for each processor.
+
+    As one group like any other they would get as much as one process, however many they are.
+    """
+    if group is not None:
+        with contextlib.suppress(OSError):
+            (group / file).write_text(str(min(usual * (os.cpu_count() or 1), 100 * usual)))
 
 
 def _unset(error: OSError) -> SandboxUnavailable:

@@ -280,7 +280,17 @@ class Walls:
             inside = _host(writable)
         arguments = [*_ALWAYS, "--seccomp", str(filtered), *inside]
         # The directory by itself: what a place is made for leaves those on the way closed to others.
-        arguments += ["--dir", str(Path(MACHINE).parent), "--ro-bind", f"{STAGE}/machine", MACHINE, "--remount-ro", "/dev", "--chdir", "/"]
+        arguments += [
+            "--dir",
+            str(Path(MACHINE).parent),
+            "--ro-bind",
+            f"{STAGE}/machine",
+            MACHINE,
+            "--remount-ro",
+            "/dev",
+            "--chdir",
+            "/",
+        ]
         return [*words, "--", bubblewrap(), *arguments, "--", MACHINE, "agent", str(control)]
 
 

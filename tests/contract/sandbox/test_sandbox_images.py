@@ -211,6 +211,7 @@ async def test_setup_is_root_over_an_image_and_the_agent_is_not(
     await agent.stop()
     await sandboxes.drop_layer(layer)
     assert not list((tmp_path / "sandboxes/layers").glob(layer))
+    await sandboxes.close()  # until then things may still be on their way out
     assert not list((tmp_path / "sandboxes/trash").iterdir())
 
 
