@@ -76,24 +76,27 @@ export async function got<Data>(request: Promise<Answer<Data>>): Promise<Data> {
   return answer.data as Data;
 }
 
-/** A plain-text route, or a part of it: `from` and `to` in bytes, the last one included. */
-export async function text(address: string, range?: { from: number; to: number }, signal?: AbortSignal): Promise<string> {
+async function plain(address: string, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, {
-      credentials: "same-origin",
-      headers: range ? { Range: `bytes=${range.from}-${range.to}` } : {},
-      signal: signal ?? null,
-    });
+    response = await fetch(address, { credentials: "same-origin", headers, signal: signal ?? null });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw unreachable();
   }
-  if (!response.ok) {
-    const body: unknown = await response.json().catch(() => null);
-    throw failureOf(response, body);
-  }
-  return response.text();
+  if (response.ok) return response;
+  const body: unknown = await response.json().catch(() => null);
+  throw failureOf(response, body);
+}
+
+/** A plain-text route. */
+export async function text(address: string, signal?: AbortSignal): Promise<string> {
+  return (await plain(address, {}, signal)).text();
+}
+
+/** Bytes `from` to `to` of a plain-text route, the last one included. */
+export async function bytesOf(address: string, from: number, to: number, signal?: AbortSignal): Promise<ArrayBuffer> {
+  return (await plain(address, { Range: `bytes=${from}-${to}` }, signal)).arrayBuffer();
 }
 
 /** Whether trying again may help without anybody doing anything. */

@@ -14,7 +14,7 @@ export function CheckLog({ attempt, check, line, onClose }: { attempt: string; c
   const address = `/api/v1/attempts/${encodeURIComponent(attempt)}/checks/${check.number}/log`;
   const log = useQuery({
     queryKey: ["check-log", attempt, check.number, check.commit],
-    queryFn: async ({ signal }) => linesOf(await text(address, undefined, signal)),
+    queryFn: async ({ signal }) => linesOf(await text(address, signal)),
     staleTime: Infinity,
   });
   return (

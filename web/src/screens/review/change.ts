@@ -30,7 +30,7 @@ export const changeQuery = (span: Span, head: string | null) =>
     queryKey: ["change", span.attempt, span.against ?? "", head],
     queryFn: async ({ signal }): Promise<DiffFile[]> => {
       const [patch, files] = await Promise.all([
-        text(patchAddress(span), undefined, signal),
+        text(patchAddress(span), signal),
         got(api.GET("/api/v1/attempts/{attempt}/changes", { params: { path: { attempt: span.attempt }, query: { against: span.against } }, signal })),
       ]);
       return whole(filesOf(patch), files.files);

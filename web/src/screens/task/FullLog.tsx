@@ -19,7 +19,7 @@ function useWhole(timeline: Timeline): { whole: ReadonlyMap<string, string[]>; r
   useEffect(() => {
     if (next === "") return undefined;
     const ending = new AbortController();
-    Promise.all(next.split(" ").map(async (address) => [address, linesOf(await text(address, undefined, ending.signal))] as const)).then(
+    Promise.all(next.split(" ").map(async (address) => [address, linesOf(await text(address, ending.signal))] as const)).then(
       (read) => setWhole((before) => new Map([...before, ...read])),
       (failed: unknown) => ending.signal.aborted || setError(asFailure(failed)),
     );

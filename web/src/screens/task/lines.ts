@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 
-import { text } from "../../api/client";
+import { bytesOf } from "../../api/client";
 import { asFailure, type Failure } from "../../api/problem";
 
 const PART = 1024 * 1024;
@@ -34,35 +34,47 @@ export interface Read {
   more: (() => void) | null;
 }
 
-/**
- * A long text by byte ranges, a megabyte each: its beginning is there at once, the rest while one reads.
- * A part may end within a character; the bytes of one that is not whole are asked again with the next part.
- */
+interface Part {
+  address: string;
+  decoder: TextDecoder;
+  lines: string[];
+  /** What was read of a line whose end is in the next part. */
+  rest: string;
+  read: number;
+}
+
+const begun = (address: string): Part => ({ address, decoder: new TextDecoder(), lines: [], rest: "", read: 0 });
+
+/** Read one more part; a character that is cut in two is put together again by the decoder. */
+async function readPart(here: Part, size: number, signal: AbortSignal): Promise<void> {
+  const data = await bytesOf(here.address, here.read, Math.min(here.read + PART, size) - 1, signal);
+  here.read += data.byteLength;
+  const last = here.read >= size || data.byteLength === 0;
+  if (data.byteLength === 0) here.read = size;
+  const lines = (here.rest + here.decoder.decode(data, { stream: !last })).split("\n");
+  here.rest = last ? "" : (lines.pop() ?? "");
+  if (last && lines.at(-1) === "") lines.pop();
+  here.lines = [...here.lines, ...lines.map(plainLine)];
+}
+
+/** A long text by byte ranges, a megabyte each: its beginning is there at once, the rest while one reads. */
 export function useRangedLines(address: string, size: number): Read {
   const [state, setState] = useState<{ lines: string[]; read: number; error: Failure | null; reading: boolean }>({ lines: [], read: 0, error: null, reading: true });
   const [limit, setLimit] = useState(AT_ONCE);
-  const kept = useRef({ address: "", lines: [] as string[], rest: "", read: 0 });
+  const kept = useRef<Part>(begun(""));
 
   useEffect(() => {
     const ending = new AbortController();
-    if (kept.current.address !== address) kept.current = { address, lines: [], rest: "", read: 0 };
+    if (kept.current.address !== address) kept.current = begun(address);
     const here = kept.current;
+    const until = Math.min(size, limit);
     const readOn = async () => {
-      while (here.read < Math.min(size, limit)) {
-        const from = here.read;
-        const part = await text(address, { from, to: Math.min(from + PART, size) - 1 }, ending.signal);
-        const last = from + PART >= size;
-        // The replacement character at the end stands for the bytes of half a character: 1 to 3 of them.
-        const cut = last ? part : part.replace(/\ufffd+$/, "");
-        const taken = last ? size - from : new TextEncoder().encode(cut).length;
-        here.read = last ? size : from + Math.max(taken, 1);
-        const lines = (here.rest + cut).split("\n");
-        here.rest = last ? "" : (lines.pop() ?? "");
-        if (last && lines.at(-1) === "") lines.pop();
-        here.lines = [...here.lines, ...lines.map(plainLine)];
-        setState({ lines: here.lines, read: here.read, error: null, reading: here.read < Math.min(size, limit) });
+      while (here.read < until) {
+        await readPart(here, size, ending.signal);
+        if (ending.signal.aborted) return;
+        setState({ lines: here.lines, read: here.read, error: null, reading: here.read < until });
       }
-      setState((before) => ({ ...before, lines: here.lines, read: here.read, reading: false }));
+      setState({ lines: here.lines, read: here.read, error: null, reading: false });
     };
     readOn().catch((error: unknown) => {
       if (!ending.signal.aborted) setState((before) => ({ ...before, error: asFailure(error), reading: false }));
