@@ -150,16 +150,21 @@ function List({ board, picked, onPick, onCompare, scroller }: ListProps) {
     setChosen(next.row.id);
     virtual.scrollToIndex(next.at, { align: "auto" });
   };
-  const dismiss = async () => {
-    if (!current?.needs) return;
-    try {
-      await got(api.POST("/api/v1/tasks/{task}/dismiss", { params: { path: { task: current.id } } }));
-      tell("Seen to", "It needs nobody until it moves on.");
-      board.again();
-    } catch (error) {
-      tellFailure(error);
-    }
-  };
+  const { again } = board;
+  const dismiss = useCallback(
+    async (task: string) => {
+      try {
+        await got(api.POST("/api/v1/tasks/{task}/dismiss", { params: { path: { task } } }));
+        tell("Seen to", "It needs nobody until it moves on.");
+        again();
+      } catch (error) {
+        tellFailure(error);
+      }
+    },
+    [again],
+  );
+  const { write } = useMay();
+  const onDismiss = useMemo(() => (write ? (task: string) => void dismiss(task) : null), [write, dismiss]);
   useCommands([
     { group: "List", label: "Next task", keys: "j", hidden: true, act: () => go(1) },
     { group: "List", label: "Previous task", keys: "k", hidden: true, act: () => go(-1) },
@@ -168,7 +173,7 @@ function List({ board, picked, onPick, onCompare, scroller }: ListProps) {
           { group: "List", label: "Open the task", keys: "enter", hidden: true, act: () => void navigate({ to: "/tasks/$task", params: { task: current.id } }) },
           { group: "List", label: "Review the task's change", keys: "r", act: () => void navigate({ to: "/tasks/$task/review", params: { task: current.id } }) },
           { group: "List", label: "Pick the task to compare", keys: "x", act: () => onPick(current.id) },
-          ...(current.needs ? [{ group: "List", label: "The task needs nobody any more", keys: "e", act: () => void dismiss() }] : []),
+          ...(current.needs && onDismiss ? [{ group: "List", label: "The task is seen to", keys: "e", act: () => onDismiss(current.id) }] : []),
         ]
       : []),
     ...(picked.size > 1 ? [{ group: "List", label: "Compare the picked tasks", keys: "shift+c", act: onCompare }] : []),
@@ -189,7 +194,7 @@ function List({ board, picked, onPick, onCompare, scroller }: ListProps) {
           </li>
         ) : (
           <li key={item.key} className="absolute inset-x-0 top-0" style={style} aria-setsize={tasks.length} aria-posinset={line.place + 1}>
-            <Row row={line.row} now={now} chosen={line.row.id === chosen} picked={picked.has(line.row.id)} onPick={onPick} />
+            <Row row={line.row} now={now} chosen={line.row.id === chosen} picked={picked.has(line.row.id)} onPick={onPick} onDismiss={onDismiss} />
           </li>
         );
       })}

@@ -15,6 +15,8 @@ interface RowProps {
   chosen: boolean;
   picked: boolean;
   onPick: (id: string) => void;
+  /** A person has seen to it; null where whoever looks may not say so. */
+  onDismiss: ((id: string) => void) | null;
 }
 
 /** The attempt that stands for the task: the one whose change is delivered, else the furthest. */
@@ -34,7 +36,7 @@ function workedSeconds(row: TaskRow, now: number): number {
 }
 
 /** One task at a glance. */
-export const Row = memo(function Row({ row, now, chosen, picked, onPick }: RowProps) {
+export const Row = memo(function Row({ row, now, chosen, picked, onPick, onDismiss }: RowProps) {
   const best = leading(row);
   const said = row.needs ? NEEDS[row.needs] : null;
   const waits = row.needs === "answer" ? (row.waiting_for ?? "").replace(/^an answer: /, "") : (row.waiting_for ?? row.reason);
@@ -76,6 +78,11 @@ export const Row = memo(function Row({ row, now, chosen, picked, onPick }: RowPr
           {row.by && <span className="shrink-0 max-sm:hidden">· {row.by}</span>}
           {said && <span className="shrink-0 font-medium text-warn">· {said}</span>}
           {waits && <span className="truncate">· {waits}</span>}
+          {row.needs && row.needs !== "answer" && onDismiss && (
+            <button type="button" aria-label={`Seen to: ${row.title}`} onClick={() => onDismiss(row.id)} className="relative z-10 -my-1 ml-1 inline-flex h-6 shrink-0 items-center rounded px-1 font-medium text-text-2 hover:bg-pressed hover:text-text">
+              Seen to
+            </button>
+          )}
         </span>
         <span className="mt-1 flex items-center gap-3 sm:hidden">
           {verdict && <Verdict verdict={verdict} />}

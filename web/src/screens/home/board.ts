@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useDeferredValue, useEffect, useMemo } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo } from "react";
 
 import { type Schema, api, got } from "../../api/client";
 import { onNews, useNewsState } from "../../api/news";
@@ -78,6 +78,9 @@ export function useBoard(filter: Filter) {
     placeholderData: (before) => before,
   });
   useRefreshing();
+  const { refetch: askLive } = live;
+  const { refetch: askEnded } = ended;
+  const again = useCallback(() => void Promise.all([askLive(), askEnded()]), [askLive, askEnded]);
 
   // Drawn when there is time for it: scrolling and writing come first.
   const liveRows = useDeferredValue(live.data?.items);
@@ -96,7 +99,7 @@ export function useBoard(filter: Filter) {
     sections,
     pending: (filter.show !== "ended" && live.isPending) || (filter.show !== "working" && ended.isPending),
     error: live.error ?? ended.error,
-    again: () => void Promise.all([live.refetch(), ended.refetch()]),
+    again,
     cut: live.data?.next !== null && live.data !== undefined && filter.show !== "ended",
     more: ended.hasNextPage && !ended.isFetchingNextPage ? () => void ended.fetchNextPage() : null,
   };
