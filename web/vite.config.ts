@@ -7,21 +7,23 @@ import { defineConfig, type Plugin } from "vite";
 const served = process.env.PULLWRIGHT_SERVED ?? "http://127.0.0.1:8400";
 
 /**
- * Of the three highlighters that @pierre/diffs can use only its own is taken along (docs/decisions). It comes with its program
- * as text in a module; here that is a file of its own, so that it is a third smaller and kept by the browser.
+ * Of @pierre/diffs only what shows differences is taken along, and of its three highlighters only its own (docs/decisions).
+ * That one comes with its program as text in a module; here it is a file of its own, so that it is a third smaller and kept
+ * by the browser.
  */
-function oneHighlighter(): Plugin {
+function onlyDifferences(): Plugin {
   const program = "\0program:";
   const leftOut = "\0left-out";
   return {
-    name: "one-highlighter",
+    name: "only-differences",
     enforce: "pre",
     resolveId(id, from) {
       if (id.endsWith("/highlights.wasm.mjs") && from) return program + join(dirname(from), "highlights.wasm");
+      if (id === "./VirtualizedFile.js") return leftOut; // whole files, without a difference
       return /^shiki\/(langs|wasm|engine)|\/backends\/shiki\.js$|^@pierre\/theming\/themes$/.test(id) ? leftOut : undefined;
     },
     load(id) {
-      if (id === leftOut) return "export {};";
+      if (id === leftOut) return "export class VirtualizedFile {}";
       if (!id.startsWith(program)) return undefined;
       return [
         `import address from ${JSON.stringify(`${id.slice(program.length)}?url`)};`,
@@ -31,12 +33,8 @@ function oneHighlighter(): Plugin {
   };
 }
 
-// What every page needs is one file: sixteen small ones compress a tenth worse, and the browser asks for each.
-const SHELL =
-  /node_modules\/(react|react-dom|scheduler|use-sync-external-store|@tanstack\/(react-router|router-core|history|store|react-store|react-query|query-core))\/|web\/src\/(main|router|shell\/(Shell|keys|theme|endings)|api\/\w+|parts\/(Icon|Menu|Button|Toast|words|Says|Tooltip|Keys|class))\.tsx?$/;
-
 export default defineConfig({
-  plugins: [oneHighlighter(), react(), tailwindcss()],
+  plugins: [onlyDifferences(), react(), tailwindcss()],
   cacheDir: ".cache/vite",
   build: {
     outDir: "../src/pullwright/web",
@@ -47,7 +45,8 @@ export default defineConfig({
     chunkSizeWarningLimit: 900,
     rolldownOptions: {
       checks: { pluginTimings: false },
-      output: { codeSplitting: { groups: [{ name: "shell", test: SHELL }] } },
+      // What every page needs is one file: twenty small ones compress a tenth worse, and the browser asks for each.
+      output: { codeSplitting: { groups: [{ name: "shell", tags: ["$initial"] }] } },
     },
   },
   server: {

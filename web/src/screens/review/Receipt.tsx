@@ -60,7 +60,7 @@ function Checks({ proof, onLog }: { proof: Proof; onLog: (check: number) => void
       <ul className="divide-y divide-line rounded-md bg-raised shadow-raised">
         {proof.checks.map((check) => (
           <li key={check.number} className="flex flex-wrap items-center gap-x-3 gap-y-1 px-3 py-2">
-            <span className="w-40 shrink-0 font-medium">
+            <span className="w-52 shrink-0 font-medium">
               {SIDES[check.side]}
               {again(proof, check) > 1 && <span className="font-normal text-text-3"> · run {again(proof, check)}</span>}
             </span>
