@@ -142,7 +142,7 @@ class Served:
         return self.task(task)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, e2e: Any, model_urls: tuple[str, str]) -> Iterator[Served]:
     """The server of a module's tests. It knows two models: `openai:scripted` and `other`."""
     first, second = model_urls
@@ -156,7 +156,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, e2e: Any, model_urls: tuple
         serving.started.kill()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def model_urls(tmp_path_factory: pytest.TempPathFactory, e2e: Any) -> Iterator[tuple[str, str]]:
     """Two minds, each behind a server of its own."""
     with contextlib.ExitStack() as open_:
@@ -167,7 +167,7 @@ def model_urls(tmp_path_factory: pytest.TempPathFactory, e2e: Any) -> Iterator[t
         yield urls[0], urls[1]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The machine's own Chromium. It lives as long as a module: no event loop may run beside Playwright's."""
     if CHROMIUM is None:
@@ -248,7 +248,8 @@ def browse(browser: Browser, served: Served) -> Iterator[Callable[..., Watched]]
     yield open_one
     for one in watched:
         for page in one.context.pages:
-            accessible(page)
+            if page.url != "about:blank":  # a test that failed before it opened a page
+                accessible(page)
         one.context.close()
     for one in watched:
         one.hold()
