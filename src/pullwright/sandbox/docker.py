@@ -142,6 +142,8 @@ class Container:
     async def remove(self) -> None:
         """Take it down, whatever runs in it."""
         await self._daemon.ask("DELETE", f"/containers/{self.group}?force=true&v=true", missing_is={})
+        for part in PARTS:
+            await self._daemon.ask("DELETE", f"/volumes/{self.group}-{part}?force=true", missing_is={})
 
     async def words(self) -> str:
         """Why it ended, as far as the daemon tells."""
@@ -214,7 +216,7 @@ class DockerSandboxes(LocalSandboxes):
         place = writable.path / "line"
         place.mkdir()
         (place / _FILTER).write_bytes(seccomp.program(os.uname().machine))
-        name = f"pullwright-{self._layers.owner}-{writable.path.name}"
+        name = self._name(writable)
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             _listen(listener, place)
             container = Container(self._daemon, name, writable)
@@ -263,9 +265,16 @@ class DockerSandboxes(LocalSandboxes):
             "PidsLimit": limits.processes + _OWN_PROCESSES,
             "ShmSize": limits.memory // 4,
             "LogConfig": {"Type": "none"},
+            # Podman's own are more than a machine may allow.
+            "Ulimits": [
+                {"Name": name, "Soft": most, "Hard": most}
+                for name, most in (("nofile", limits.open_files), ("nproc", 4096))
+            ],
             "GroupAdd": [str(self._group)] if self._group is not None and os.geteuid() == 0 else [],
             "Binds": [f"{source}:{target}:{mode}" for source, target, mode in await self._binds(spec, writable)],
-            "Mounts": [self._place(part, target, spec, writable) for part, target in zip(PARTS, _TARGETS, strict=True)],
+            "Mounts": [
+                await self._place(part, target, spec, writable) for part, target in zip(PARTS, _TARGETS, strict=True)
+            ],
         }
         if limits.cpus is not None:
             host["NanoCpus"] = int(limits.cpus * 1e9)
@@ -299,31 +308,36 @@ class DockerSandboxes(LocalSandboxes):
         binds += [(writable.path / "line", _LINE, "ro"), (writable.path / "tmp", "/tmp", "rw")]  # noqa: S108
         return binds
 
-    def _place(self, part: str, target: str, spec: SandboxSpec, writable: Writable) -> dict[str, Any]:
-        """One of the three places: an overlay that the daemon mounts."""
+    async def _place(self, part: str, target: str, spec: SandboxSpec, writable: Writable) -> dict[str, Any]:
+        """One of the three places: an overlay that the daemon mounts, as a volume of its own."""
         root = self._layers.root
         (writable.path / f"work-{part}").mkdir()
         os.chown(writable.path / f"work-{part}", UID, UID)
         lower = ":".join(str(root / "layers" / layer / part) for layer in (*reversed(spec.layers), "empty"))
         volatile = "volatile," if os.geteuid() == 0 else ""  # it leaves a directory behind that only root removes
-        closed = "ro," if spec.read_only and target == WORKSPACE else ""
-        options = f"{closed}userxattr,{volatile}lowerdir={lower},upperdir={writable.upper / part},"
+        options = f"userxattr,{volatile}lowerdir={lower},upperdir={writable.upper / part},"
         options += f"workdir={writable.path / f'work-{part}'}"
         if len(options) >= 4096:
-            raise SandboxError(
-                f"{len(spec.layers)} layers are too many to stack for a daemon; set PULLWRIGHT_HOME shorter"
-            )
-        driver = {"Name": "local", "Options": {"type": "overlay", "device": "overlay", "o": options}}
-        return {
-            "Type": "volume",
-            "Target": target,
-            "VolumeOptions": {"NoCopy": True, "DriverConfig": driver},
+            raise SandboxError(f"{len(spec.layers)} layers are too many for a daemon; a shorter PULLWRIGHT_HOME helps")
+        volume = {
+            "Name": f"{self._name(writable)}-{part}",
+            "Driver": "local",
+            "DriverOpts": {"type": "overlay", "device": "overlay", "o": options},
+            "Labels": {LABEL: self._layers.owner},
         }
+        await self._daemon.ask("POST", "/volumes/create", json=volume)
+        closed = spec.read_only and target == WORKSPACE
+        shown = {"Type": "volume", "Source": volume["Name"], "Target": target, "ReadOnly": closed}
+        return {**shown, "VolumeOptions": {"NoCopy": True}}
+
+    def _name(self, writable: Writable) -> str:
+        return f"pullwright-{self._layers.owner}-{writable.path.name}"
 
     async def _host_image(self) -> str:
         """An image with nothing in it but the places that this host's tools are mounted at."""
         links = {path: os.readlink(path) for path in _SYSTEM if os.path.islink(path)}  # noqa: PTH114, PTH115
-        name = f"{_HOST_IMAGE}:{hashlib.sha256(repr((1, sorted(links.items()))).encode()).hexdigest()[:12]}"
+        # Podman heeds no tag here.
+        name = f"{_HOST_IMAGE}-{hashlib.sha256(repr((2, sorted(links.items()))).encode()).hexdigest()[:12]}"
         if await self._daemon.ask("GET", f"/images/{name}/json", missing_is={}):
             return name
         data = io.BytesIO()
@@ -331,13 +345,14 @@ class DockerSandboxes(LocalSandboxes):
             for place in (*PLACES, *(path.lstrip("/") for path in _SYSTEM if path not in links)):
                 entry = tarfile.TarInfo(place)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                # Podman has what is mounted there belong to whom the place belongs to.
+                entry.uid = entry.gid = UID if f"/{place}" in _TARGETS else 0
                 tar.addfile(entry)
             for path, target in {**links, "/var/run": "/run"}.items():
                 entry = tarfile.TarInfo(path.lstrip("/"))
                 entry.type, entry.linkname = tarfile.SYMTYPE, target
                 tar.addfile(entry)
-        repository, tag = name.split(":")
-        await self._daemon.ask("POST", f"/images/create?fromSrc=-&repo={repository}&tag={tag}", content=data.getvalue())
+        await self._daemon.ask("POST", f"/images/create?fromSrc=-&repo={name}&tag=latest", content=data.getvalue())
         return name
 
     def _variables(self, spec: SandboxSpec) -> dict[str, str]:
@@ -425,6 +440,9 @@ class DockerSandboxes(LocalSandboxes):
             query = {"all": "true", "filters": json.dumps({"label": [f"{LABEL}={owner}"]})}
             for one in await self._daemon.ask("GET", "/containers/json", params=query):
                 await self._daemon.ask("DELETE", f"/containers/{one['Id']}?force=true&v=true", missing_is={})
+            volumes = await self._daemon.ask("GET", "/volumes", params={"filters": query["filters"]})
+            for one in volumes["Volumes"] or []:
+                await self._daemon.ask("DELETE", f"/volumes/{one['Name']}?force=true", missing_is={})
 
     async def close(self) -> None:
         """Stop every sandbox."""
