@@ -18,6 +18,8 @@
 - `webhooks.py`: where forges send what they tell.
 - `sign_in.py`: signing in at an OpenID Connect issuer.
 - `people.py`: users and teams.
+- `ports.py`: ports of an attempt's machine: listed, opened, closed.
+- `openings.py`: the addresses at which opened ports are asked for.
 - `environments.py`: what was detected, how setup went, what may be reached, secrets, layers.
 - `usage.py`: what tasks took and came to, over time.
 - `admin.py`: models, forges, workers, the queue, the limits in force.

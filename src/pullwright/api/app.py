@@ -21,6 +21,7 @@ from pullwright.api import (
     followups,
     house,
     people,
+    ports,
     repositories,
     review,
     sign_in,
@@ -34,6 +35,7 @@ from pullwright.api.answers import Unchanged
 from pullwright.api.codes import Codes
 from pullwright.api.console import Console
 from pullwright.api.feed import Feed
+from pullwright.api.openings import Openings
 from pullwright.api.problems import Problem, answer, answer_errors
 from pullwright.api.tools import Tools
 from pullwright.domain.value import now
@@ -54,6 +56,7 @@ _PARTS = (
     steering.router,
     attempts.router,
     streams.router,
+    ports.router,
     environments.router,
     usage.router,
     admin.router,
@@ -73,6 +76,7 @@ def application(platform: Platform, hosts: frozenset[str], codes: Codes | None =
     app = _routed()
     app.state.started = now()
     app.state.preparations = Preparations()
+    app.state.openings = Openings()
     app.state.feed = feed = Feed(platform.record)
     app.state.platform = replace(platform, reveal=feed.reveal)
     app.state.codes = codes or Codes()
@@ -180,6 +184,7 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await app.state.feed.close()
         await app.state.preparations.close()
+        await app.state.openings.close()
         enough.set()
         await worker
 

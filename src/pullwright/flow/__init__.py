@@ -27,6 +27,7 @@
 - `shift.py`: what one worker has at hand while it works.
 - `attempt.py`: one attempt: sandbox, turns, change, verification.
 - `task.py`: one task: environment, attempts, comparison, delivery.
+- `ports.py`: ports that processes in an attempt's machine listen on.
 - `codebase.py`: a repository's code index: opened for a person, told what a check recorded.
 - `answer.py`: the answer of an `ask` task, its places checked.
 - `changes.py`: what an attempt has changed, for people who read it.

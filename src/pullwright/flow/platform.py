@@ -1,6 +1,6 @@
 """The ports in one dataclass: our only dependency injection."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from pullwright.code.index.indexes import Indexes
@@ -10,7 +10,7 @@ from pullwright.engines.base import EngineFactory, Piece
 from pullwright.forge.base import Forge
 from pullwright.models.offered import OfferedModel
 from pullwright.repos.mirror import Repositories
-from pullwright.sandbox.base import Bind, Sandboxes
+from pullwright.sandbox.base import Bind, Sandbox, Sandboxes
 from pullwright.settings import Settings
 from pullwright.store.record import Record
 
@@ -34,4 +34,5 @@ class Platform:
     warm: Callable[[str, str | None], Awaitable[None]]  # loads what an engine's first turn with a model needs
     tools: tuple[Bind, ...] = ()  # host programs shown in every sandbox
     variables: Mapping[str, str] = field(default_factory=dict)  # of every sandbox
+    machines: MutableMapping[str, Sandbox] = field(default_factory=dict)  # of attempts that are worked on here, by id
     reveal: Callable[[str, Piece], None] = lambda _attempt, _piece: None  # for a live screen

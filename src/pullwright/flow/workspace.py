@@ -30,7 +30,7 @@ class Workspaces:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self.environments = Environments(platform)
-        self._living: dict[str, Sandbox] = {}
+        self._living = platform.machines
         self._services: dict[str, Running] = {}  # by attempt, of the living ones
         self._chosen: dict[str, Environment] = {}  # by attempt, while its machine lives
         self._trees: dict[str, str] = {}  # of base commits

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pydantic import ValidationError
+
 from pullwright.domain.errors import ConfigurationError, UsageError
 from pullwright.domain.forge import KNOWN, ForgeEntry, GitEntry, GitHubEntry
 from pullwright.domain.task import RepositoryRef
@@ -66,7 +68,10 @@ def entry_of(location: str, entries: Sequence[ForgeEntry]) -> ForgeEntry:
         same = entry.host == place.host if web else re.sub(r":\d+$", "", entry.host) == plain
         if same:
             return entry
-    return GitEntry(host=place.host)
+    try:
+        return GitEntry(host=place.host)
+    except ValidationError as error:
+        raise UsageError(f"{location} names no host; a repository is a path on disk or a URL") from error
 
 
 @dataclass

@@ -36,7 +36,8 @@
  * RESOURCE:MOST (setrlimit(2)). ORDER_LISTEN opens 127.0.0.1:FLAGS
  * inside, and SAY_LISTENING hands the listening socket out: a socket stays in the network that it was made in, so the
  * host itself answers in there. ORDER_FREEZE and ORDER_THAW stop and continue every process inside but this one, where the
- * host has no freezer; SAY_GONE tells that it is done.
+ * host has no freezer; SAY_GONE tells that it is done. ORDER_CONNECT asks for a socket that connects to 127.0.0.1:FLAGS,
+ * or with ROWS to [::1]:FLAGS; SAY_CONNECTING hands it out on its way.
  *
  * The agent trusts the host; the host trusts nothing that comes from here.
  */
@@ -90,9 +91,9 @@ struct mount_attributes {
     uint64_t set, clear, propagation, user_namespace;
 };
 
-enum { ORDER_RUN = 1, ORDER_KILL = 2, ORDER_LISTEN = 3, ORDER_FREEZE = 4, ORDER_THAW = 5 };
+enum { ORDER_RUN = 1, ORDER_KILL = 2, ORDER_LISTEN = 3, ORDER_FREEZE = 4, ORDER_THAW = 5, ORDER_CONNECT = 6 };
 enum { FLAG_TERMINAL = 1, FLAG_READ = 2, FLAG_WRITE = 4 };
-enum { SAY_HELLO = 1, SAY_TERMINAL = 2, SAY_ENDED = 3, SAY_GONE = 4, SAY_REFUSED = 5, SAY_LISTENING = 6 };
+enum { SAY_HELLO = 1, SAY_TERMINAL = 2, SAY_ENDED = 3, SAY_GONE = 4, SAY_REFUSED = 5, SAY_LISTENING = 6, SAY_CONNECTING = 7 };
 enum { CODE_REFUSED = 125, CODE_NO_FILE = 120, CODE_TOO_LONG = 121 }; /* exit codes that are no errno(3) */
 
 struct order {
@@ -823,6 +824,22 @@ static void freeze(const struct order *order) {
     say(SAY_GONE, order->id, 0, -1);
 }
 
+/* A socket that connects to a port of this network's loopback. Whoever gets it waits: a full queue shall not hold us up. */
+static void connect_inside(const struct order *order) {
+    struct sockaddr_in near = {.sin_family = AF_INET, .sin_port = htons((uint16_t)order->flags)};
+    struct sockaddr_in6 near6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)order->flags)};
+    int six = order->rows != 0, end = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    near.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    near6.sin6_addr = in6addr_loopback;
+    const struct sockaddr *place = six ? (struct sockaddr *)&near6 : (struct sockaddr *)&near;
+    if (end < 0 || (connect(end, place, six ? sizeof near6 : sizeof near) < 0 && errno != EINPROGRESS))
+        say(SAY_REFUSED, order->id, errno, -1);
+    else
+        say(SAY_CONNECTING, order->id, 0, end);
+    if (end >= 0) close(end);
+    say(SAY_GONE, order->id, 0, -1);
+}
+
 static void obey(void) {
     struct order order;
     int fds[8], fd_count = 0;
@@ -848,6 +865,7 @@ static void obey(void) {
         kill(-1, SIGCONT);
         say(SAY_GONE, order.id, 0, -1);
     }
+    if (size == sizeof order && order.kind == ORDER_CONNECT) connect_inside(&order);
     if (size == sizeof order && order.kind == ORDER_KILL)
         for (int i = 0; i < MAX_EXECS; i++)
             if (execs[i].supervisor != 0 && execs[i].id == order.id) {

@@ -22,8 +22,8 @@ MAX_REQUEST = 64 * 1024 * 1024  # bytes, as in machine.c
 _ORDER = struct.Struct("=IIIHH")
 _SAYING = struct.Struct("=IIi")
 _COUNTS = struct.Struct("=III")
-_RUN, _KILL, _LISTEN, _FREEZE, _THAW = 1, 2, 3, 4, 5
-_HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED, _LISTENING = 1, 2, 3, 4, 5, 6
+_RUN, _KILL, _LISTEN, _FREEZE, _THAW, _CONNECT = 1, 2, 3, 4, 5, 6
+_HELLO, _TERMINAL, _ENDED, _GONE, _REFUSED, _LISTENING, _CONNECTING = 1, 2, 3, 4, 5, 6, 7
 _CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
 _CROWDED_SECONDS = 0.002
 _TERMINAL_DEVICE = os.makedev(5, 2)  # /dev/ptmx (Documentation/admin-guide/devices.txt)
@@ -101,6 +101,19 @@ class Line:
         command = self._order()
         try:
             await self._send(_ORDER.pack(_LISTEN, command.number, port, 0, 0), ())
+            return socket.socket(fileno=await command.handed)
+        except BaseException:
+            self._commands.pop(command.number, None)
+            raise
+
+    async def connect(self, port: int, *, six: bool = False) -> socket.socket:
+        """A socket on its way to that port of the sandbox's loopback, of IPv4 or of IPv6; the caller waits for it.
+
+        Raises `SandboxError` where nobody listens.
+        """
+        command = self._order()
+        try:
+            await self._send(_ORDER.pack(_CONNECT, command.number, port, int(six), 0), ())
             return socket.socket(fileno=await command.handed)
         except BaseException:
             self._commands.pop(command.number, None)
@@ -250,6 +263,15 @@ def _is_listening(descriptor: int) -> bool:
         return [given.getsockopt(socket.SOL_SOCKET, fact) for fact in facts] == [socket.AF_INET, socket.SOCK_STREAM, 1]
 
 
+def _is_connecting(descriptor: int) -> bool:
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(descriptor)) as given:
+        kind = [given.getsockopt(socket.SOL_SOCKET, fact) for fact in (socket.SO_TYPE, socket.SO_ACCEPTCONN)]
+        family = given.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN)
+        return kind == [socket.SOCK_STREAM, 0] and family in (socket.AF_INET, socket.AF_INET6)
+
+
 def _request(arguments: Sequence[str], cwd: str, variables: Mapping[str, str], limits: Sequence[str]) -> bytes:
     named = (f"{name}={value}" for name, value in variables.items())
     words = [os.fsencode(word) for word in (cwd, *arguments, *named, *limits)]
@@ -268,4 +290,8 @@ def _fill(file: int, data: bytes) -> None:
 
 
 # What may come as the answer to an order for it, and what it has to be.
-_HANDED: dict[int, Callable[[int], bool]] = {_TERMINAL: _is_terminal, _LISTENING: _is_listening}
+_HANDED: dict[int, Callable[[int], bool]] = {
+    _TERMINAL: _is_terminal,
+    _LISTENING: _is_listening,
+    _CONNECTING: _is_connecting,
+}

@@ -139,6 +139,13 @@ class Sandbox(Protocol):
         """Start a command and leave its streams open."""
         ...
 
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to whoever listens on a port of its loopback; the caller's to close. Does not block.
+
+        Raises `SandboxError` where nobody answers.
+        """
+        ...
+
     async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
         """A regular file's bytes. Raises `FileNotFoundError`, or `SandboxError` over the limit."""
         ...

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ STOP_SECONDS = 5.0  # then it is killed
 SNAPSHOT_SECONDS = 60.0
 SWEEP_SECONDS = 2.0
 _LOOK_SECONDS = 0.001
+CONNECT_SECONDS = 5.0
 
 OWN_PATH = f"{ENVIRONMENT}/venv/bin:{ENVIRONMENT}/bin:{HOME}/.local/bin:/opt/pullwright/bin"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -44,6 +46,20 @@ VARIABLES = {
 _MISSING, _FULL = (2, 20), (28, 122)
 _NOT_AN_ERROR = 125
 _REASONS = {120: "it is no regular file", 121: "it is larger than {limit} bytes"}  # as in machine.c
+
+
+async def _connected(end: socket.socket) -> bool:
+    """Wait until a socket that was on its way has arrived; whether it has."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_writer(end, arrived.set)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await arrived.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_writer(end)
+    return end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 class LocalSandbox:
@@ -194,6 +210,20 @@ class LocalSandbox:
     def limits_hit(self, since: float) -> Sequence[LimitHit]:
         """The limits that were run into since then, on the event loop's clock."""
         return self._bounds.since(since)
+
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to whoever listens on a port of its loopback, by IPv4 or else IPv6; the caller's to close."""
+        for six in (False, True):
+            try:
+                end = await self._line.connect(port, six=six)
+            except SandboxLost:
+                raise
+            except SandboxError:
+                continue
+            if await _connected(end):
+                return end
+            end.close()
+        raise SandboxError(f"nobody listens on port {port} of the sandbox {self.name}")
 
     async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
         """A regular file's bytes. Raises `FileNotFoundError`, or `SandboxError` over the limit."""

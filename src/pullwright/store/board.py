@@ -191,8 +191,9 @@ def narrowed(query: Select[Any], wanted: BoardFilter) -> Select[Any]:
     if wanted.words:
         # Prompt and repository are kept as JSON in one column; a quote or a backslash is spelt as there.
         query = query.where(type_coerce(TASKS.c.request, Text).icontains(to_json_text(wanted.words), autoescape=True))
+    one = ATTEMPTS.alias()  # of its own, for queries over attempts are narrowed, too
     made = [
-        ATTEMPTS.c[name].in_(values)
+        one.c[name].in_(values)
         for name, values in (
             ("engine", wanted.engines),
             ("model", wanted.models),
@@ -200,7 +201,7 @@ def narrowed(query: Select[Any], wanted: BoardFilter) -> Select[Any]:
         )
         if values
     ]
-    return query.where(exists().where(ATTEMPTS.c.task == TASKS.c.id, *made)) if made else query
+    return query.where(exists().where(one.c.task == TASKS.c.id, *made)) if made else query
 
 
 def _rows(connection: Connection, rows: Sequence[Row[Any]]) -> list[TaskRow]:

@@ -8,6 +8,7 @@ A platform with faults is the platform with its ports wrapped, so that what is t
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -142,6 +143,10 @@ class FaultySandbox:
         """A point inside the command."""
         self.faults.within("inside a command")
         return await self.inner.open(request, pty=pty)
+
+    async def connect(self, port: int) -> socket.socket:
+        """As it is."""
+        return await self.inner.connect(port)
 
     async def read(self, path: str, limit: int = 16 * 1024 * 1024) -> bytes:
         """No point: reading leaves no trace."""

@@ -133,6 +133,8 @@ async def test_who_needs_a_person_comes_first_and_pages_follow(platform: Platfor
     assert counts["states"] == {"failed": 2, "done": 1, "queued": 2}
     assert counts["repositories"] == {"tidy-1": 2, "other-1": 3}
     assert counts["verdicts"] == {"fixed": 1}
+    by_engine = (await admin.get("/board/counts", params={"engine": "native", "verdict": "fixed"})).json()
+    assert (by_engine["total"], by_engine["engines"]) == (1, {"native": 1})
     known = (await admin.get("/repositories")).json()
     assert [(one["key"], one["tasks"]) for one in known["items"]] == [("other-1", 3), ("tidy-1", 2)]
     assert {"host": "github.com", "kind": "github"} in known["forges"]

@@ -116,6 +116,9 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /attempts/{attempt}/log": VIEWER,
     "GET /attempts/{attempt}/outputs/{number}": VIEWER,
     "GET /attempts/{attempt}/turns": VIEWER,
+    "GET /attempts/{attempt}/ports": VIEWER,
+    "POST /attempts/{attempt}/ports/{port}/open": MEMBER,
+    "DELETE /attempts/{attempt}/ports/{port}": MEMBER,
     "GET /attempts/{attempt}/changes": VIEWER,
     "GET /attempts/{attempt}.patch": VIEWER,
     "GET /attempts/{attempt}/file": VIEWER,
@@ -134,6 +137,7 @@ FILLED = {
     "team": "no",
     "name": "no",
     "host": "no",
+    "port": "8000",
     "preparation": "no",
 }
 # Parameters by which a route is about something of a repository, and routes that have them in their query.
@@ -421,7 +425,7 @@ def test_every_verb_of_the_record_is_seen_through_or_needs_nothing() -> None:
     for_workers_and_admins = {
         *("layers_known", "preparing_besides"),  # no more than ids of layers, and whether there is somebody
         *("unfinished", "under_way", "anything_to_do", "due_calls", "save_call", "end_call"),
-        *("save_forge", "remove_forge"),
+        *("save_forge", "remove_forge", "repositories_under_way", "forget_environment"),
     }
     verbs = {name for name, _ in inspect.getmembers(Record, inspect.isfunction) if not name.startswith("_")} | {"open"}
     assert verbs - set(vars(VisibleRecord)) == needs_nothing | for_workers_and_admins
