@@ -12,6 +12,7 @@ from pullwright.store.surface import News
 
 LOOK_SECONDS = 0.025
 QUIET_SECONDS = 15.0  # after that much silence a comment goes out, so that nobody in between hangs up
+MOST_WRITTEN = 500  # frames that are kept for who is about to send them
 MOST_BEHIND = 2000  # events that a slow listener may leave lying before it is sent away
 
 
@@ -56,6 +57,16 @@ class Feed:
         self._record = record
         self._listeners: set[Listener] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._written: dict[tuple[int, str], bytes] = {}
+
+    def written(self, news: News, form: str, write: Callable[[News], bytes]) -> bytes:
+        """How an event is sent in a form: written once, however many listen."""
+        key = (news.position, form)
+        if key not in self._written:
+            if len(self._written) >= MOST_WRITTEN:
+                self._written.clear()
+            self._written[key] = write(news)
+        return self._written[key]
 
     @asynccontextmanager
     async def listening(self, sees: Callable[[str], bool], log: str | None = None) -> AsyncIterator[Listener]:

@@ -23,6 +23,7 @@ from pullwright.store.record import Record
 from pullwright.store.surface import News
 
 _PAGE = 1000
+_QUIET = b": quiet\n\n"
 
 router = APIRouter(tags=["events"])
 
@@ -107,18 +108,20 @@ async def _of_log(record: Record, ear: Ear, log: str, seen: int) -> AsyncIterato
         for recorded in await record.events(log, seen):
             seen = recorded.number
             yield _recorded(recorded)
-        async for news in _heard(listener.heard, ear):
-            match news:
-                case None:
-                    yield b": quiet\n\n"
-                case Live(piece=piece):
-                    data = {"kind": piece.kind, "text": piece.text, "call": piece.call}
-                    yield _frame("piece", json.dumps(data))
-                case News(recorded=recorded) if recorded.number > seen:
-                    seen = recorded.number
-                    yield _recorded(recorded)
-                case _:
-                    pass
+        async for batch in _heard(listener.heard, ear):
+            parts = []
+            for news in batch:
+                match news:
+                    case Live(piece=piece):
+                        data = {"kind": piece.kind, "text": piece.text, "call": piece.call}
+                        parts.append(_frame("piece", json.dumps(data)))
+                    case News(recorded=recorded) if recorded.number > seen:
+                        seen = recorded.number
+                        parts.append(ear.feed.written(news, "recorded", lambda news: _recorded(news.recorded)))
+                    case _:
+                        pass
+            if parts or not batch:
+                yield b"".join(parts) or _QUIET
 
 
 async def _of_all(record: Record, ear: Ear, seen: int | None) -> AsyncIterator[bytes]:
@@ -129,16 +132,21 @@ async def _of_all(record: Record, ear: Ear, seen: int | None) -> AsyncIterator[b
                 for news in page:
                     seen = news.position
                     yield _happened(news)
-        async for heard in _heard(listener.heard, ear):
-            if heard is None:
-                yield b": quiet\n\n"
-            elif isinstance(heard, News) and heard.position > (seen or 0):
-                seen = heard.position
-                yield _happened(heard)
+        async for batch in _heard(listener.heard, ear):
+            parts = []
+            for heard in batch:
+                if isinstance(heard, News) and heard.position > (seen or 0):
+                    seen = heard.position
+                    parts.append(ear.feed.written(heard, "happened", _happened))
+            if parts or not batch:
+                yield b"".join(parts) or _QUIET
 
 
-async def _heard(queue: "asyncio.Queue[News | Live | None]", ear: Ear) -> AsyncIterator[News | Live | None]:
-    """What comes, and None now and then where nothing does; ends where the listener is sent away, or may not listen."""
+async def _heard(queue: "asyncio.Queue[News | Live | None]", ear: Ear) -> AsyncIterator[list[News | Live]]:
+    """What has come, all that is there at once, so that many are sent as one; nothing where it has been quiet.
+
+    Ends where the listener is sent away, or may not listen any more.
+    """
     look = time.monotonic() + ear.feed.quiet_seconds
     while True:
         if time.monotonic() >= look:
@@ -149,11 +157,18 @@ async def _heard(queue: "asyncio.Queue[News | Live | None]", ear: Ear) -> AsyncI
             async with asyncio.timeout(ear.feed.quiet_seconds):
                 news = await queue.get()
         except TimeoutError:
-            yield None
+            yield []
             continue
+        batch: list[News | Live] = []
+        while news is not None:
+            batch.append(news)
+            if queue.empty():
+                break
+            news = queue.get_nowait()
+        if batch:
+            yield batch
         if news is None:
             return
-        yield news
 
 
 def _recorded(recorded: Recorded) -> bytes:

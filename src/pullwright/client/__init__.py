@@ -1,0 +1,23 @@
+"""A typed client of the API: `async with Client(URL, TOKEN) as client: await client.submit(TaskOrder(...))`.
+
+- `client.py`: requests, each a verb with typed answers.
+- `errors.py`: what a server refuses, in its own words.
+- `events.py`: server-sent events that go on where they broke off.
+"""
+
+from pullwright.client.client import Client, TaskPage
+from pullwright.client.errors import ApiError, Conflict, NotAllowed, NotFound, NotSignedIn, Unreachable, Unusable
+from pullwright.client.events import Happened
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "Conflict",
+    "Happened",
+    "NotAllowed",
+    "NotFound",
+    "NotSignedIn",
+    "TaskPage",
+    "Unreachable",
+    "Unusable",
+]

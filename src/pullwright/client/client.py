@@ -1,0 +1,229 @@
+"""Requests to a server, each a verb with typed answers; every refusal is an `ApiError`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from pullwright.client.errors import ApiError, Unreachable, error_of
+from pullwright.client.events import Frame, Happened, frames
+from pullwright.domain.contract import TaskView
+from pullwright.domain.task import Attempt, State
+from pullwright.domain.transcript import Recorded
+
+PREFIX = "/api/v1"
+TIMEOUT = 60.0
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before a stream that broke off is asked for again
+_PAGE = 500
+
+T = TypeVar("T")
+
+
+class TaskPage(BaseModel):
+    """Tasks, newest first."""
+
+    items: list[TaskView]
+    next: str | None
+
+
+class Client:
+    """A server, by its address and a token. One per event loop; close it, or use it in `async with`.
+
+    Raises `ApiError` for every refusal (`NotFound`, `NotAllowed`, `Conflict` ...) with the server's own words, and
+    `Unreachable` where it does not answer.
+    """
+
+    def __init__(self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        base = url.rstrip("/").removesuffix(PREFIX) + PREFIX
+        headers = {"authorization": f"Bearer {token}"}
+        self._http = httpx.AsyncClient(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        """Use it."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._http.aclose()
+
+    async def submit(self, prompt: str, repository: str, *, key: str | None = None, **order: Any) -> TaskView:  # noqa: ANN401
+        """Hand in a task; `order` is whatever else `POST /tasks` takes. The same `key` hands it in once."""
+        headers = {} if key is None else {"idempotency-key": key}
+        body = {"prompt": prompt, "repository": repository, **order}
+        return await self._ask(TaskView, "POST", "/tasks", json=body, headers=headers)
+
+    async def task(self, task: str) -> TaskView:
+        """A task, by its id or the beginning of it."""
+        return await self._ask(TaskView, "GET", f"/tasks/{_part(task)}")
+
+    async def tasks(self, *, states: Sequence[State] = (), words: str = "", most: int = 100) -> list[TaskView]:
+        """The newest tasks, as many pages as that takes."""
+        found: list[TaskView] = []
+        after: str | None = None
+        while len(found) < most:
+            params: dict[str, Any] = {"limit": min(most - len(found), _PAGE), "state": list(states), "words": words}
+            page = await self._ask(TaskPage, "GET", "/tasks", params=params | ({"after": after} if after else {}))
+            found += page.items
+            if (after := page.next) is None:
+                break
+        return found
+
+    async def attempt(self, attempt: str) -> Attempt:
+        """An attempt with its whole receipt."""
+        return await self._ask(Attempt, "GET", f"/attempts/{_part(attempt)}")
+
+    async def patch(self, task: str, attempt: int | None = None) -> bytes:
+        """The change of the delivered attempt, or of the n-th, as `git apply` takes it."""
+        params = {} if attempt is None else {"attempt": attempt}
+        return (await self._send("GET", f"/tasks/{_part(task)}.patch", params=params)).content
+
+    async def message(self, task: str, text: str, attempt: int | None = None) -> TaskView:
+        """Say something to the engine; a task that has ended is taken up again."""
+        return await self._steer(task, "messages", {"text": text, "attempt": attempt})
+
+    async def answer(self, task: str, text: str, attempt: int | None = None) -> TaskView:
+        """Answer what an attempt asks."""
+        return await self._steer(task, "answer", {"text": text, "attempt": attempt})
+
+    async def cancel(self, task: str) -> TaskView:
+        """Stop a task."""
+        return await self._steer(task, "cancel")
+
+    async def retry(self, task: str) -> TaskView:
+        """Hand the same order in again, as a new task."""
+        return await self._steer(task, "retry")
+
+    async def pause(self, task: str) -> TaskView:
+        """Hold a task."""
+        return await self._steer(task, "pause")
+
+    async def resume(self, task: str) -> TaskView:
+        """Let a task that is held go on."""
+        return await self._steer(task, "resume")
+
+    async def rewind(self, task: str, turn: int, attempt: int | None = None, text: str = "") -> TaskView:
+        """Take an attempt back to a turn."""
+        return await self._steer(task, "rewind", {"turn": turn, "attempt": attempt, "text": text})
+
+    async def fork(
+        self, task: str, turn: int, attempt: int | None = None, text: str = "", model: str | None = None
+    ) -> TaskView:
+        """One more attempt, from another's turn."""
+        return await self._steer(task, "fork", {"turn": turn, "attempt": attempt, "text": text, "model": model})
+
+    async def deliver(self, task: str) -> TaskView:
+        """Create or update the pull request."""
+        return await self._steer(task, "deliver")
+
+    async def choose(self, task: str, attempt: int) -> TaskView:
+        """Deliver another attempt's change."""
+        return await self._steer(task, "choose", {"attempt": attempt})
+
+    async def comment(self, task: str, comments: Sequence[Mapping[str, Any]], text: str = "") -> TaskView:
+        """Send comments on lines (`path`, `line`, `side`, `text`) as one follow-up."""
+        return await self._steer(task, "comments", {"comments": [dict(one) for one in comments], "text": text})
+
+    async def log(self, log: str, after: int = 0) -> AsyncIterator[Recorded]:
+        """What has happened so far in a task's own log, or in an attempt's."""
+        kind = "attempts" if "-" in log else "tasks"
+        more: int | None = after
+        while more is not None:
+            page = await self._send("GET", f"/{kind}/{_part(log)}/log", params={"after": more, "limit": 1000})
+            for item in page.json()["items"]:
+                yield _as(Recorded, item)
+            more = page.json()["next"]
+
+    async def follow(self, attempt: str, after: int = 0) -> AsyncIterator[Recorded]:
+        """What happens in an attempt, from its beginning or from a number on, without an end; it mends itself."""
+        async for frame in self._stream(f"/attempts/{_part(attempt)}/events", after):
+            if frame.kind == "recorded":
+                yield _parsed(Recorded, frame.data)
+
+    async def happenings(self, after: int | None = None) -> AsyncIterator[tuple[int, Happened]]:
+        """That something happens, anywhere, each with its place to go on from; without an end; it mends itself."""
+        async for frame in self._stream("/events", after):
+            if frame.kind == "happened" and frame.id is not None:
+                yield frame.id, _parsed(Happened, frame.data)
+
+    async def until_ended(self, task: str) -> TaskView:
+        """The task once it has ended."""
+        view = await self.task(task)
+        if view.state.final:
+            return view
+        async for frame in self._stream(f"/tasks/{_part(view.id)}/events", 0):
+            if frame.kind == "recorded" and (await self.task(view.id)).state.final:
+                break
+        return await self.task(view.id)
+
+    async def _steer(self, task: str, verb: str, body: Mapping[str, Any] | None = None) -> TaskView:
+        return await self._ask(TaskView, "POST", f"/tasks/{_part(task)}/{verb}", json=body)
+
+    async def _ask(self, kind: type[T], method: Literal["GET", "POST"], path: str, **request: Any) -> T:  # noqa: ANN401
+        answer = await self._send(method, path, **request)
+        return _parsed(kind, answer.content)
+
+    async def _send(self, method: Literal["GET", "POST"], path: str, **request: Any) -> httpx.Response:  # noqa: ANN401
+        try:
+            answer = await self._http.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{self._http.base_url} cannot be reached: {error or type(error).__name__}") from error
+        if answer.is_success:
+            return answer
+        raise _refusal(answer)
+
+    async def _stream(self, path: str, after: int | None) -> AsyncIterator[Frame]:
+        """A stream's events, each once; where it breaks off it is asked for again, from what was seen."""
+        failures = 0
+        while True:
+            headers = {} if after is None else {"last-event-id": str(after)}
+            try:
+                async with self._http.stream("GET", path, headers=headers, timeout=httpx.Timeout(TIMEOUT)) as answer:
+                    if not answer.is_success:
+                        await answer.aread()
+                        raise _refusal(answer)
+                    async for frame in frames(answer.aiter_lines()):
+                        failures = 0
+                        after = after if frame.id is None else frame.id
+                        yield frame
+            except httpx.HTTPError as error:
+                if failures >= len(_PAUSES):
+                    raise Unreachable(f"{self._http.base_url} cannot be reached: {error}") from error
+            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            failures += 1
+
+
+def _part(name: str) -> str:
+    """A name as a part of a path."""
+    return httpx.URL("http://x").copy_with(path=f"/{name.replace('/', '')}").raw_path.decode()[1:]
+
+
+def _refusal(answer: httpx.Response) -> ApiError:
+    try:
+        problem = answer.json()
+        return error_of(answer.status_code, problem["title"], problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return Unreachable(
+            f"{answer.url} answered {answer.status_code} and is no Pullwright server, or lies behind one"
+        )
+
+
+def _parsed(kind: type[T], data: str | bytes) -> T:
+    try:
+        return TypeAdapter(kind).validate_json(data)
+    except ValidationError as error:
+        raise Unreachable(
+            "the server answers what this client does not know; bring both to the same version"
+        ) from error
+
+
+def _as(kind: type[T], item: object) -> T:
+    return TypeAdapter(kind).validate_python(item)
