@@ -96,7 +96,7 @@ class LineComment(Sent):
     """What a person says about a line of a change, or about a file."""
 
     path: str = Field(min_length=1, max_length=4096)
-    text: str = Field(min_length=1, max_length=20_000)
+    text: str = Field("", max_length=20_000, description="Empty: what is said with all of them.")
     line: int | None = Field(None, ge=1, le=2**31 - 1, description="Counted from 1; null: the whole file.")
     side: Literal["base", "head"] = Field("head", description="`base`: the line as it was before the change.")
 
@@ -107,6 +107,12 @@ class Comments(Sent):
     comments: tuple[LineComment, ...] = Field(min_length=1, max_length=500)
     text: str = Field("", max_length=20_000, description="Something to say with them.")
     attempt: int | None = Field(None, ge=1, le=1000, description="Whose change it is; null: the chosen attempt's.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.text.strip() and not all(one.text.strip() for one in self.comments):
+            raise ValueError("each comment says something, or `text` does")
+        return self
 
 
 class Choice(Sent):

@@ -134,6 +134,18 @@ async def task(task: str, request: Request, response: Response, house: House, _:
     return view
 
 
+@router.get("/records", responses=problems(401, 403, 422), summary="The newest tasks as they are recorded")
+async def records(house: House, _: Reader, limit: Annotated[int, Query(ge=0, le=1000)] = 100) -> list[Task]:
+    """With what was asked for and whole receipts, each test's result included."""
+    return await house.record.tasks(limit)
+
+
+@router.get("/tasks/{task}/record", responses=problems(401, 403, 404), summary="One task as it is recorded")
+async def record(task: str, house: House, _: Reader) -> Task:
+    """With what was asked for and whole receipts, each test's result included."""
+    return await house.record.task(task)
+
+
 @router.post(
     "/tasks/{task}/messages",
     status_code=202,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pullwright.cli.house import with_platform
+from pullwright.cli.desk import with_desk
 from pullwright.cli.task import Background, see
 
 if TYPE_CHECKING:
-    from pullwright.flow.platform import Platform
+    from pullwright.cli.desk import Desk
 
 
 def deliver(task_id: str, /, *, background: Background = False, json: bool = False) -> int:
@@ -20,12 +20,10 @@ def deliver(task_id: str, /, *, background: Background = False, json: bool = Fal
         json: Print the task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.flow import followup
+    async def perform(desk: Desk) -> int:
+        return await see(desk, await desk.steer("deliver", task_id), background=background, json=json)
 
-        return await see(platform, await followup.deliver_again(platform, task_id), background=background, json=json)
-
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def sync(task_id: str, /, *, also: list[str] | None = None, background: Background = False, json: bool = False) -> int:
@@ -42,14 +40,13 @@ def sync(task_id: str, /, *, also: list[str] | None = None, background: Backgrou
         json: Print the task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.follow import conclude
         from pullwright.cli.screen import Screen
         from pullwright.cli.story import Line
         from pullwright.cli.words import count, names
-        from pullwright.flow import followup
 
-        heard = await followup.sync(platform, task_id, also=tuple(also or ()))
+        heard = await desk.sync(task_id, tuple(also or ()))
         said = f"{count(len(heard.taken), 'remark')} taken up" if heard.taken else "nothing new"
         lines = [Line(f"the pull request was {heard.ended}" if heard.ended else said)]
         if heard.left:
@@ -59,6 +56,6 @@ def sync(task_id: str, /, *, also: list[str] | None = None, background: Backgrou
         if heard.task.state.final:
             conclude(heard.task, json=json)
             return 0
-        return await see(platform, heard.task, background=background, json=json)
+        return await see(desk, heard.task, background=background, json=json)
 
-    return with_platform(perform)
+    return with_desk(perform)

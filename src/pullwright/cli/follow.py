@@ -1,6 +1,7 @@
 """Sees a task through to its end while a person watches."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pullwright.cli.desk import LOOK_SECONDS, ServerDesk
 from pullwright.cli.screen import Screen, answer, answer_json
 from pullwright.cli.story import Line, Story
 from pullwright.cli.summary import exit_status, summary
@@ -150,13 +152,93 @@ async def see_task(
     background: bool = False,
     cancels: bool = False,
     news: bool = False,
+    quiet: bool = False,
 ) -> int:
-    """Name a task, then follow it to its end, or leave it to a worker in the background."""
+    """Name a task, then follow it to its end, or leave it to a worker in the background; `quiet`: without naming it."""
     screen = Screen()
-    screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
+    if not quiet:
+        screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
     if background:
         return hand_over(platform.settings.home, task, json=json)
     return await see_to_the_end(platform, task, screen, cancels=cancels, json=json, news=news)
+
+
+async def see_from_afar(
+    desk: ServerDesk, task: Task, *, json: bool, background: bool, cancels: bool, news: bool, quiet: bool
+) -> int:
+    """As `see_task`, of a task that a server works on. Ctrl-C ends the watching, or with `cancels` the task first."""
+    screen = Screen()
+    if not quiet:
+        screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
+    if background:
+        return _left_with(task, json=json)
+    try:
+        task = await see_through_from_afar(desk, task, screen, cancels=cancels, news=news)
+    except Left as left:
+        screen.show([Line(f"task {task.id} goes on; `pullwright task watch {task.id}` follows it again", "warning")])
+        return left.status
+    conclude(task, json=json)
+    return exit_status(task)
+
+
+async def see_all_from_afar(desk: ServerDesk, tasks: Sequence[Task], *, json: bool, background: bool) -> int:
+    """As `see_all`, of tasks that a server works on."""
+    screen = Screen()
+    ended: list[Task] = []
+    for task in tasks:
+        screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
+        ended.append(task if background else await see_through_from_afar(desk, task, screen, cancels=True))
+        if not json:
+            answer(summary(ended[-1]))
+    if json:
+        answer_json([TaskView.of(task).model_dump(mode="json") for task in ended])
+    return 0 if background else next((status for task in ended if (status := exit_status(task))), 0)
+
+
+async def see_through_from_afar(
+    desk: ServerDesk, task: Task, screen: Screen, *, cancels: bool, news: bool = False
+) -> Task:
+    """Tell the story of a task that a server works on until it has ended. Raises `Left`."""
+    story = Story(task, alone=len(task.request.attempts) == 1)
+    screen.follow(story)
+    seen: dict[str, int] = {}
+    tells, pressed = not news, asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, pressed.set)
+    try:
+        with screen.moving():
+            while True:
+                ended = task.state.final
+                for recorded in await desk.later(task, seen):
+                    seen[recorded.log] = recorded.number
+                    lines = story.tell(recorded)
+                    if tells:
+                        screen.told(lines, recorded.log)
+                tells = True
+                if ended:
+                    return task
+                screen.remind()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await pressed.wait()
+                if pressed.is_set():
+                    if not cancels:
+                        raise Left(CANCELLED)
+                    screen.show([Line("cancelling; press Ctrl-C again to leave at once", "warning")])
+                    await desk.steer("cancel", task.id)
+                    pressed.clear()
+                    cancels = False
+                task = await desk.task(task.id)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _left_with(task: Task, *, json: bool) -> int:
+    if json:
+        answer_json(TaskView.of(task).model_dump(mode="json"))
+    else:
+        answer([Line(f"task {task.id} is worked on by the server"), *summary(task)[-3:]])
+    return 0
 
 
 async def see_all(platform: Platform, tasks: Sequence[Task], *, json: bool, background: bool) -> int:

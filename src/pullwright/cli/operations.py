@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from pullwright.cli.desk import with_desk
 from pullwright.cli.house import with_platform
+from pullwright.cli.task import see
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from pullwright.cli.desk import Desk
     from pullwright.flow.platform import Platform
 
 Background = Annotated[bool, Parameter(name="--no-wait", negative=())]
@@ -40,13 +43,12 @@ def export(
     if output is None and form == "bundle" and sys.stdout.isatty():
         raise UsageError("a bundle is nothing for a terminal: name a file with --output")
 
-    async def perform(platform: Platform) -> int:
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
         from pullwright.cli.words import shown
-        from pullwright.flow import desk
 
-        data = await desk.export(platform, task_id, form, attempt)
+        data = await desk.export(task_id, form, attempt)
         if output is None:
             sys.stdout.buffer.write(data)
             return 0
@@ -57,7 +59,7 @@ def export(
             answer([Line(f"{shown(str(output))}: {len(data):,} bytes")])
         return 0
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def update(
@@ -84,25 +86,23 @@ def update(
     if merge and rebase:
         raise UsageError("choose --merge or --rebase, not both")
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.cli.follow import conclude, see_task
+    async def perform(desk: Desk) -> int:
+        from pullwright.cli.follow import conclude
         from pullwright.cli.screen import Screen
         from pullwright.cli.story import Line
         from pullwright.cli.summary import exit_status
         from pullwright.cli.words import shown
-        from pullwright.flow import operations
 
         screen = Screen()
         with screen.moving():
-            how = "rebase" if rebase else "merge"
-            updated = await operations.update(platform, task_id, how=how, say=screen.step)
+            updated = await desk.update(task_id, "rebase" if rebase else "merge", screen.step)
         screen.show([Line(shown(updated.text), "plain" if updated.needed else "good")])
         if not updated.needed:
             conclude(updated.task, json=json)
             return exit_status(updated.task)
-        return await see_task(platform, updated.task, background=background, json=json, news=True)
+        return await see(desk, updated.task, background=background, json=json, news=True)
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def revert(
@@ -126,14 +126,11 @@ def revert(
         json: Print the new task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.cli.follow import see_task
-        from pullwright.flow import operations
+    async def perform(desk: Desk) -> int:
+        task = await desk.steer("revert", task_id, base=base, model=model)
+        return await see(desk, task, background=background, json=json, cancels=True)
 
-        task = await operations.revert(platform, task_id, base=base, model=model)
-        return await see_task(platform, task, background=background, json=json, cancels=True)
-
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def backport(
@@ -157,14 +154,11 @@ def backport(
         json: Print the new tasks as a JSON array on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.cli.follow import see_all
-        from pullwright.flow import operations
+    async def perform(desk: Desk) -> int:
+        tasks = await desk.backport(task_id, tuple(onto or ()), model)
+        return await desk.see_all(tasks, json=json, background=background)
 
-        tasks = await operations.backport(platform, task_id, tuple(onto or ()), model=model)
-        return await see_all(platform, tasks, background=background, json=json)
-
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def conflicts(*, repo: str = ".", json: bool = False) -> int:

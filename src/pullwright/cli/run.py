@@ -161,21 +161,17 @@ def _limits(
 
 
 async def _run(order: Order, *, background: bool, json: bool) -> int:
-    from pullwright.cli.follow import hand_over, see_to_the_end
-    from pullwright.cli.house import opened_platform
+    from pullwright.cli.desk import opened_desk
     from pullwright.cli.screen import Screen
     from pullwright.cli.story import Line
     from pullwright.cli.words import first_line, shown
-    from pullwright.flow import desk
 
     screen = Screen()
-    async with opened_platform() as platform:
+    async with opened_desk() as desk:
         with screen.moving():
-            task = await desk.submit(platform, order, screen.step)
+            task = await desk.submit(order, screen.step)
         where = f"{task.request.repository.name} at {task.request.base_commit[:12]}"
         screen.show(
             [Line(f"task {task.id}  {first_line(task.request.prompt)}", "head"), Line(f"        {shown(where)}")]
         )
-        if background:
-            return hand_over(platform.settings.home, task, json=json)
-        return await see_to_the_end(platform, task, screen, cancels=True, json=json)
+        return await desk.see(task, json=json, background=background, cancels=True, news=False, quiet=True)

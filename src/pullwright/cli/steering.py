@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from pullwright.cli.house import with_platform
+from pullwright.cli.desk import with_desk
 from pullwright.cli.task import Background, see
 
 if TYPE_CHECKING:
+    from pullwright.cli.desk import Desk
     from pullwright.domain.task import Task
-    from pullwright.flow.platform import Platform
 
 
 def answer(
@@ -26,10 +26,8 @@ def answer(
         json: Print the task as JSON on standard output.
     """
 
-    async def steer(platform: Platform) -> Task:
-        from pullwright.flow import steering
-
-        return await steering.answer(platform, task_id, text, attempt)
+    async def steer(desk: Desk) -> Task:
+        return await desk.steer("answer", task_id, text=text, attempt=attempt)
 
     return _steered(steer, background=background, json=json)
 
@@ -42,12 +40,10 @@ def pause(task_id: str, /, *, json: bool = False) -> int:
         json: Print the task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.flow import steering
+    async def perform(desk: Desk) -> int:
+        return _said(await desk.steer("pause", task_id), "holds: its sandboxes are frozen", json=json)
 
-        return _said(await steering.pause(platform, task_id), "holds: its sandboxes are frozen", json=json)
-
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def resume(task_id: str, /, *, background: Background = False, json: bool = False) -> int:
@@ -59,10 +55,8 @@ def resume(task_id: str, /, *, background: Background = False, json: bool = Fals
         json: Print the task as JSON on standard output.
     """
 
-    async def steer(platform: Platform) -> Task:
-        from pullwright.flow import steering
-
-        return await steering.resume(platform, task_id)
+    async def steer(desk: Desk) -> Task:
+        return await desk.steer("resume", task_id)
 
     return _steered(steer, background=background, json=json)
 
@@ -90,10 +84,8 @@ def rewind(
         json: Print the task as JSON on standard output.
     """
 
-    async def steer(platform: Platform) -> Task:
-        from pullwright.flow import steering
-
-        return await steering.rewind(platform, task_id, turn, ordinal=attempt, text=message)
+    async def steer(desk: Desk) -> Task:
+        return await desk.steer("rewind", task_id, turn=turn, attempt=attempt, text=message)
 
     return _steered(steer, background=background, json=json)
 
@@ -123,10 +115,8 @@ def fork(
         json: Print the task as JSON on standard output.
     """
 
-    async def steer(platform: Platform) -> Task:
-        from pullwright.flow import steering
-
-        return await steering.fork(platform, task_id, turn, ordinal=attempt, model=model, text=message)
+    async def steer(desk: Desk) -> Task:
+        return await desk.steer("fork", task_id, turn=turn, attempt=attempt, model=model, text=message)
 
     return _steered(steer, background=background, json=json)
 
@@ -140,20 +130,18 @@ def undo_compaction(task_id: str, /, *, attempt: int | None = None, json: bool =
         json: Print the task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.flow import steering
-
-        task = await steering.undo_compaction(platform, task_id, attempt)
+    async def perform(desk: Desk) -> int:
+        task = await desk.steer("undo_compaction", task_id, attempt=attempt)
         return _said(task, "goes by its whole conversation from the next turn, if it fits", json=json)
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
-def _steered(steer: Callable[[Platform], Awaitable[Task]], *, background: bool, json: bool) -> int:
-    async def perform(platform: Platform) -> int:
-        return await see(platform, await steer(platform), background=background, json=json)
+def _steered(steer: Callable[[Desk], Awaitable[Task]], *, background: bool, json: bool) -> int:
+    async def perform(desk: Desk) -> int:
+        return await see(desk, await steer(desk), background=background, json=json)
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def _said(task: Task, what: str, *, json: bool) -> int:

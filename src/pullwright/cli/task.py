@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from pullwright.cli.desk import with_desk
 from pullwright.cli.house import with_platform
 
 if TYPE_CHECKING:
+    from pullwright.cli.desk import Desk
     from pullwright.domain.task import Task
     from pullwright.flow.platform import Platform
 
@@ -28,15 +29,13 @@ def list_tasks(*, limit: int = 100, json: bool = False) -> int:
         json: Print them as a JSON array.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.screen import answer, answer_json, answer_table
         from pullwright.cli.story import Line
         from pullwright.cli.summary import table_rows
         from pullwright.domain.contract import TaskView
 
-        async with opened_record() as record:
-            tasks = await record.tasks(max(limit, 0))
+        tasks = await desk.tasks(max(limit, 0))
         if json:
             answer_json([TaskView.of(task).model_dump(mode="json") for task in tasks])
         elif tasks:
@@ -45,7 +44,7 @@ def list_tasks(*, limit: int = 100, json: bool = False) -> int:
             answer([Line('no tasks yet; `pullwright run "TASK" --repo PATH` hands in the first')])
         return 0
 
-    return asyncio.run(perform())
+    return with_desk(perform, looks=True)
 
 
 @app.command(sort_key=1)
@@ -57,22 +56,20 @@ def show(task_id: str, /, *, json: bool = False) -> int:
         json: Print it as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.summary import refused_hosts, task_lines
         from pullwright.domain.contract import TaskView
 
-        async with opened_record() as record:
-            task = await record.task(task_id)
-            events = await record.task_events(task.id)
+        task = await desk.task(task_id)
+        events = await desk.events(task)
         if json:
             answer_json(TaskView.of(task).model_dump(mode="json"))
         else:
             answer(task_lines(task, refused_hosts(events)))
         return 0
 
-    return asyncio.run(perform())
+    return with_desk(perform, looks=True)
 
 
 @app.command(sort_key=2)
@@ -86,10 +83,10 @@ def watch(task_id: str, /, *, json: bool = False) -> int:
         json: Print the task as JSON once it has ended.
     """
 
-    async def perform(platform: Platform) -> int:
-        return await see(platform, await platform.record.task(task_id), json=json)
+    async def perform(desk: Desk) -> int:
+        return await see(desk, await desk.task(task_id), json=json)
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 @app.command(sort_key=3)
@@ -102,12 +99,11 @@ def diff(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> 
         json: Print it as a JSON object with the key `patch`.
     """
 
-    async def perform(platform: Platform) -> int:
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.summary import patch_lines
-        from pullwright.flow import desk
 
-        patch = await desk.change_patch(platform, task_id, attempt)
+        patch = await desk.export(task_id, "patch", attempt)
         if json:
             answer_json({"patch": patch.decode(errors="surrogateescape")})
         elif sys.stdout.isatty():
@@ -116,7 +112,7 @@ def diff(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> 
             sys.stdout.buffer.write(patch)
         return 0
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 @app.command(sort_key=4)
@@ -129,15 +125,13 @@ def log(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> i
         json: Print the events as they are recorded, one JSON object a line.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.screen import answer
         from pullwright.cli.transcript import transcript
         from pullwright.domain.errors import UsageError
 
-        async with opened_record() as record:
-            task = await record.task(task_id)
-            events = await record.task_events(task.id)
+        task = await desk.task(task_id)
+        events = await desk.events(task)
         if attempt is not None:
             wanted = [one.id for one in task.attempts if one.ordinal == attempt]
             if not wanted:
@@ -150,7 +144,7 @@ def log(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> i
             answer(transcript(task, events))
         return 0
 
-    return asyncio.run(perform())
+    return with_desk(perform, looks=True)
 
 
 @app.command(sort_key=5)
@@ -215,14 +209,11 @@ def message(
         json: Print the task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.flow import desk, followup
+    async def perform(desk: Desk) -> int:
+        task = await desk.steer("message", task_id, text=text, **({"on": on} if on else {}))
+        return await see(desk, task, background=background, json=json)
 
-        words = await followup.on_lines(platform, task_id, text, on) if on else text
-
-        return await see(platform, await desk.message(platform, task_id, words), background=background, json=json)
-
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 @app.command(sort_key=7)
@@ -234,17 +225,12 @@ def cancel(task_id: str, /, *, json: bool = False) -> int:
         json: Print the task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.cli.follow import conclude, see_through
-        from pullwright.cli.screen import Screen
-        from pullwright.flow import desk
-
-        task = await desk.cancel(platform, task_id)
+    async def perform(desk: Desk) -> int:
         # A worker that runs stops it; where none does, this process is the worker.
-        conclude(await see_through(platform, task, Screen(), cancels=False, news=True), json=json)
+        await see(desk, await desk.steer("cancel", task_id), json=json, news=True, quiet=True)
         return 0
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 @app.command(sort_key=8)
@@ -257,20 +243,24 @@ def retry(task_id: str, /, *, background: Background = False, json: bool = False
         json: Print the task as JSON on standard output.
     """
 
-    async def perform(platform: Platform) -> int:
-        from pullwright.flow import desk
+    async def perform(desk: Desk) -> int:
+        return await see(desk, await desk.steer("retry", task_id), background=background, json=json, cancels=True)
 
-        again = await desk.retry(platform, task_id)
-        return await see(platform, again, background=background, json=json, cancels=True)
-
-    return with_platform(perform)
+    return with_desk(perform)
 
 
-async def see(platform: Platform, task: Task, *, json: bool, background: bool = False, cancels: bool = False) -> int:
-    """Follow a task to its end, or leave it to a worker in the background."""
-    from pullwright.cli.follow import see_task
-
-    return await see_task(platform, task, background=background, json=json, cancels=cancels)
+async def see(
+    desk: Desk,
+    task: Task,
+    *,
+    json: bool,
+    background: bool = False,
+    cancels: bool = False,
+    news: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Follow a task to its end, or leave it to whoever works in the background; `quiet`: without naming it first."""
+    return await desk.see(task, json=json, background=background, cancels=cancels, news=news, quiet=quiet)
 
 
 app.command("pullwright.cli.feedback:deliver", name="deliver", sort_key=9)

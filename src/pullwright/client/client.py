@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pullwright.client.errors import ApiError, Unreachable, error_of
 from pullwright.client.events import Frame, Happened, frames
 from pullwright.domain.contract import TaskView
-from pullwright.domain.task import Attempt, State
+from pullwright.domain.task import Attempt, State, Task
 from pullwright.domain.transcript import Recorded
 
 PREFIX = "/api/v1"
@@ -27,6 +27,23 @@ class TaskPage(BaseModel):
 
     items: list[TaskView]
     next: str | None
+
+
+class SyncAnswer(BaseModel):
+    """What a look at a pull request came to."""
+
+    task: TaskView
+    taken: list[str]
+    left: list[str]
+    ended: str
+
+
+class UpdateAnswer(BaseModel):
+    """What an update comes to."""
+
+    task: TaskView
+    needed: bool
+    text: str
 
 
 class Client:
@@ -77,6 +94,44 @@ class Client:
                 break
         return found
 
+    async def record(self, task: str) -> Task:
+        """A task as it is recorded: with what was asked for and whole receipts."""
+        return await self._ask(Task, "GET", f"/tasks/{_part(task)}/record")
+
+    async def records(self, most: int = 100) -> list[Task]:
+        """The newest tasks as they are recorded."""
+        answer = await self._send("GET", "/records", params={"limit": most})
+        return _parsed(list[Task], answer.content)
+
+    async def events(self, task: Task, seen: Mapping[str, int] | None = None) -> list[Recorded]:
+        """What has happened to a task and in its attempts after the last seen number of each log, oldest first."""
+        logs = [task.id, *(attempt.id for attempt in task.attempts)]
+        found = [one for log in logs async for one in self.log(log, (seen or {}).get(log, 0))]
+        return sorted(found, key=lambda one: (one.at, one.log != task.id, one.log, one.number))
+
+    async def export(self, task: str, form: str, attempt: int | None = None) -> bytes:
+        """The change as a file: `patch`, `mbox` or `bundle`."""
+        params = {"format": form} | ({} if attempt is None else {"attempt": str(attempt)})
+        return (await self._send("GET", f"/tasks/{_part(task)}/export", params=params)).content
+
+    async def sync(self, task: str, also: Sequence[str] = ()) -> SyncAnswer:
+        """Take up what is new on the task's pull request."""
+        return await self._ask(SyncAnswer, "POST", f"/tasks/{_part(task)}/sync", json={"also": list(also)})
+
+    async def update(self, task: str, how: str = "merge") -> UpdateAnswer:
+        """Bring the change up to date with its base branch: `merge` or `rebase`."""
+        return await self._ask(UpdateAnswer, "POST", f"/tasks/{_part(task)}/update", json={"how": how})
+
+    async def backport(self, task: str, onto: Sequence[str], model: str | None = None) -> list[TaskView]:
+        """Carry the change over to other branches: a task for each."""
+        body = {"onto": list(onto), "model": model}
+        answer = await self._send("POST", f"/tasks/{_part(task)}/backport", json=body)
+        return _parsed(list[TaskView], answer.content)
+
+    async def steer(self, task: str, verb: str, body: Mapping[str, Any] | None = None) -> TaskView:
+        """Any verb of a task that answers with the task, by the name that its route has."""
+        return await self._ask(TaskView, "POST", f"/tasks/{_part(task)}/{verb}", json=body)
+
     async def attempt(self, attempt: str) -> Attempt:
         """An attempt with its whole receipt."""
         return await self._ask(Attempt, "GET", f"/attempts/{_part(attempt)}")
@@ -88,49 +143,49 @@ class Client:
 
     async def message(self, task: str, text: str, attempt: int | None = None) -> TaskView:
         """Say something to the engine; a task that has ended is taken up again."""
-        return await self._steer(task, "messages", {"text": text, "attempt": attempt})
+        return await self.steer(task, "messages", {"text": text, "attempt": attempt})
 
     async def answer(self, task: str, text: str, attempt: int | None = None) -> TaskView:
         """Answer what an attempt asks."""
-        return await self._steer(task, "answer", {"text": text, "attempt": attempt})
+        return await self.steer(task, "answer", {"text": text, "attempt": attempt})
 
     async def cancel(self, task: str) -> TaskView:
         """Stop a task."""
-        return await self._steer(task, "cancel")
+        return await self.steer(task, "cancel")
 
     async def retry(self, task: str) -> TaskView:
         """Hand the same order in again, as a new task."""
-        return await self._steer(task, "retry")
+        return await self.steer(task, "retry")
 
     async def pause(self, task: str) -> TaskView:
         """Hold a task."""
-        return await self._steer(task, "pause")
+        return await self.steer(task, "pause")
 
     async def resume(self, task: str) -> TaskView:
         """Let a task that is held go on."""
-        return await self._steer(task, "resume")
+        return await self.steer(task, "resume")
 
     async def rewind(self, task: str, turn: int, attempt: int | None = None, text: str = "") -> TaskView:
         """Take an attempt back to a turn."""
-        return await self._steer(task, "rewind", {"turn": turn, "attempt": attempt, "text": text})
+        return await self.steer(task, "rewind", {"turn": turn, "attempt": attempt, "text": text})
 
     async def fork(
         self, task: str, turn: int, attempt: int | None = None, text: str = "", model: str | None = None
     ) -> TaskView:
         """One more attempt, from another's turn."""
-        return await self._steer(task, "fork", {"turn": turn, "attempt": attempt, "text": text, "model": model})
+        return await self.steer(task, "fork", {"turn": turn, "attempt": attempt, "text": text, "model": model})
 
     async def deliver(self, task: str) -> TaskView:
         """Create or update the pull request."""
-        return await self._steer(task, "deliver")
+        return await self.steer(task, "deliver")
 
     async def choose(self, task: str, attempt: int) -> TaskView:
         """Deliver another attempt's change."""
-        return await self._steer(task, "choose", {"attempt": attempt})
+        return await self.steer(task, "choose", {"attempt": attempt})
 
     async def comment(self, task: str, comments: Sequence[Mapping[str, Any]], text: str = "") -> TaskView:
         """Send comments on lines (`path`, `line`, `side`, `text`) as one follow-up."""
-        return await self._steer(task, "comments", {"comments": [dict(one) for one in comments], "text": text})
+        return await self.steer(task, "comments", {"comments": [dict(one) for one in comments], "text": text})
 
     async def log(self, log: str, after: int = 0) -> AsyncIterator[Recorded]:
         """What has happened so far in a task's own log, or in an attempt's."""
@@ -163,9 +218,6 @@ class Client:
             if frame.kind == "recorded" and (await self.task(view.id)).state.final:
                 break
         return await self.task(view.id)
-
-    async def _steer(self, task: str, verb: str, body: Mapping[str, Any] | None = None) -> TaskView:
-        return await self._ask(TaskView, "POST", f"/tasks/{_part(task)}/{verb}", json=body)
 
     async def _ask(self, kind: type[T], method: Literal["GET", "POST"], path: str, **request: Any) -> T:  # noqa: ANN401
         answer = await self._send(method, path, **request)

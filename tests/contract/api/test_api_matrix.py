@@ -96,6 +96,8 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "POST /tasks/{task}/revert": MEMBER,
     "POST /tasks/{task}/backport": MEMBER,
     "GET /tasks": VIEWER,
+    "GET /records": VIEWER,
+    "GET /tasks/{task}/record": VIEWER,
     "POST /tasks": MEMBER,
     "GET /tasks/{task}": VIEWER,
     "GET /tasks/{task}.patch": VIEWER,
@@ -425,7 +427,7 @@ def test_every_verb_of_the_record_is_seen_through_or_needs_nothing() -> None:
     for_workers_and_admins = {
         *("layers_known", "preparing_besides"),  # no more than ids of layers, and whether there is somebody
         *("unfinished", "under_way", "anything_to_do", "due_calls", "save_call", "end_call"),
-        *("save_forge", "remove_forge", "repositories_under_way", "forget_environment"),
+        *("save_forge", "remove_forge"),
     }
     verbs = {name for name, _ in inspect.getmembers(Record, inspect.isfunction) if not name.startswith("_")} | {"open"}
     assert verbs - set(vars(VisibleRecord)) == needs_nothing | for_workers_and_admins

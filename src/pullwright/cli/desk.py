@@ -1,0 +1,312 @@
+"""Where commands about tasks go: to the record of this machine, or to a server that `PULLWRIGHT_URL` names."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pullwright.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from pullwright.client import Client
+    from pullwright.domain.task import Task
+    from pullwright.domain.transcript import Recorded
+    from pullwright.flow.desk import Order, Say
+    from pullwright.flow.followup import Heard
+    from pullwright.flow.operations import Update
+    from pullwright.flow.platform import Platform
+    from pullwright.store.record import Record
+
+URL, TOKEN = "PULLWRIGHT_URL", "PULLWRIGHT_TOKEN"
+LOOK_SECONDS = 0.5  # between two looks at a server's logs while a person watches
+
+Verb = Literal[
+    "message", "cancel", "retry", "answer", "pause", "resume", "rewind", "fork", "undo_compaction", "deliver", "revert"
+]
+
+
+class Desk(Protocol):
+    """Tasks: handed in, looked at, steered. Ids may be shortened to their first letters."""
+
+    async def submit(self, order: Order, say: Say) -> Task:
+        """Hand in a task."""
+        ...
+
+    async def tasks(self, limit: int) -> list[Task]:
+        """The newest, newest first."""
+        ...
+
+    async def task(self, task_id: str) -> Task:
+        """One of them."""
+        ...
+
+    async def events(self, task: Task) -> list[Recorded]:
+        """What has happened to it and in its attempts, oldest first."""
+        ...
+
+    async def export(self, task_id: str, form: str, attempt: int | None) -> bytes:
+        """Its change as a file: `patch`, `mbox` or `bundle`."""
+        ...
+
+    async def steer(self, verb: Verb, task_id: str, **given: Any) -> Task:  # noqa: ANN401
+        """Do something with it; gives the task, or the new one where that makes one."""
+        ...
+
+    async def sync(self, task_id: str, also: tuple[str, ...]) -> Heard:
+        """Take up what is new on its pull request."""
+        ...
+
+    async def update(self, task_id: str, how: str, say: Say) -> Update:
+        """Bring its change up to date with its base branch."""
+        ...
+
+    async def backport(self, task_id: str, onto: tuple[str, ...], model: str | None) -> list[Task]:
+        """Carry its change over to other branches: a task for each."""
+        ...
+
+    async def see(self, task: Task, *, json: bool, background: bool, cancels: bool, news: bool, quiet: bool) -> int:
+        """Follow it to its end, or leave it; gives the exit status."""
+        ...
+
+    async def see_all(self, tasks: Sequence[Task], *, json: bool, background: bool) -> int:
+        """Follow several, one after the other; gives the exit status of the first that is not ready."""
+        ...
+
+
+class LocalDesk:
+    """The record of this machine; this process does the work where no other does."""
+
+    def __init__(self, record: Record, platform: Platform | None) -> None:
+        self._record, self._opened = record, platform
+
+    @property
+    def _platform(self) -> Platform:
+        assert self._opened is not None, "commands that only look open the record alone"
+        return self._opened
+
+    async def submit(self, order: Order, say: Say) -> Task:
+        """Hand in a task."""
+        from pullwright.flow import desk
+
+        return await desk.submit(self._platform, order, say)
+
+    async def tasks(self, limit: int) -> list[Task]:
+        """The newest, newest first."""
+        return await self._record.tasks(limit)
+
+    async def task(self, task_id: str) -> Task:
+        """One of them."""
+        return await self._record.task(task_id)
+
+    async def events(self, task: Task) -> list[Recorded]:
+        """What has happened to it and in its attempts, oldest first."""
+        return await self._record.task_events(task.id)
+
+    async def export(self, task_id: str, form: str, attempt: int | None) -> bytes:
+        """Its change as a file."""
+        from pullwright.flow import desk
+
+        return await desk.export(self._platform, task_id, form, attempt)
+
+    async def steer(self, verb: Verb, task_id: str, **given: Any) -> Task:  # noqa: ANN401
+        """Do something with it."""
+        from pullwright.flow import desk, followup, operations, steering
+
+        verbs: dict[Verb, Callable[..., Awaitable[Task]]] = {
+            "message": desk.message,
+            "cancel": desk.cancel,
+            "retry": desk.retry,
+            "answer": steering.answer,
+            "pause": steering.pause,
+            "resume": steering.resume,
+            "rewind": steering.rewind,
+            "fork": steering.fork,
+            "undo_compaction": steering.undo_compaction,
+            "deliver": followup.deliver_again,
+            "revert": operations.revert,
+        }
+        if "attempt" in given:
+            given["ordinal"] = given.pop("attempt")
+        if places := given.pop("on", None):
+            given["text"] = await followup.on_lines(self._platform, task_id, given["text"], places)
+        return await verbs[verb](self._platform, task_id, **given)
+
+    async def sync(self, task_id: str, also: tuple[str, ...]) -> Heard:
+        """Take up what is new on its pull request."""
+        from pullwright.flow import followup
+
+        return await followup.sync(self._platform, task_id, also=also)
+
+    async def update(self, task_id: str, how: str, say: Say) -> Update:
+        """Bring its change up to date with its base branch."""
+        from pullwright.flow import operations
+
+        return await operations.update(self._platform, task_id, how=how, say=say)
+
+    async def backport(self, task_id: str, onto: tuple[str, ...], model: str | None) -> list[Task]:
+        """Carry its change over to other branches."""
+        from pullwright.flow import operations
+
+        return await operations.backport(self._platform, task_id, onto, model=model)
+
+    async def see(self, task: Task, *, json: bool, background: bool, cancels: bool, news: bool, quiet: bool) -> int:
+        """Follow it to its end, working on it where nobody else does."""
+        from pullwright.cli.follow import see_task
+
+        return await see_task(
+            self._platform, task, json=json, background=background, cancels=cancels, news=news, quiet=quiet
+        )
+
+    async def see_all(self, tasks: Sequence[Task], *, json: bool, background: bool) -> int:
+        """Follow several, one after the other."""
+        from pullwright.cli.follow import see_all
+
+        return await see_all(self._platform, tasks, json=json, background=background)
+
+
+class ServerDesk:
+    """A server, which does the work."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def submit(self, order: Order, say: Say) -> Task:
+        """Hand in a task; a path on disk is one of the server's."""
+        say("handing it to the server")
+        repository = order.repository
+        if "://" not in repository and ":" not in repository:
+            repository = str((order.cwd / Path(repository).expanduser()).resolve())
+        same = (
+            "base",
+            "from_pr",
+            "onto",
+            "with_changes",
+            "attempts",
+            "check",
+            "setup",
+            "ask",
+            "branch",
+            "author",
+            "commits",
+        )
+        body = {name: value for name in (*same, "commits") if (value := getattr(order, name)) not in (None, False)}
+        lists = ("engines", "models", "sparse", "co_authors", "allow")
+        body |= {name: list(value) for name in lists if (value := getattr(order, name))}
+        limits = order.limits.model_dump(mode="json", exclude_none=True)
+        view = await self._client.submit(order.prompt, repository, **body, servers=dict(order.servers), limits=limits)
+        return await self._client.record(view.id)
+
+    async def tasks(self, limit: int) -> list[Task]:
+        """The newest, newest first."""
+        return await self._client.records(limit)
+
+    async def task(self, task_id: str) -> Task:
+        """One of them."""
+        return await self._client.record(task_id)
+
+    async def events(self, task: Task) -> list[Recorded]:
+        """What has happened to it and in its attempts, oldest first."""
+        return await self._client.events(task)
+
+    async def export(self, task_id: str, form: str, attempt: int | None) -> bytes:
+        """Its change as a file."""
+        return await self._client.export(task_id, form, attempt)
+
+    async def steer(self, verb: Verb, task_id: str, **given: Any) -> Task:  # noqa: ANN401
+        """Do something with it."""
+        route = {"message": "messages", "undo_compaction": "undo-compaction"}.get(verb, verb)
+        if places := given.pop("on", None):
+            view = await self._client.comment(task_id, [_place(place) for place in places], given["text"])
+        else:
+            view = await self._client.steer(task_id, route, given or None)
+        return await self._client.record(view.id)
+
+    async def sync(self, task_id: str, also: tuple[str, ...]) -> Heard:
+        """Take up what is new on its pull request."""
+        from pullwright.flow.followup import Heard
+
+        told = await self._client.sync(task_id, also)
+        return Heard(await self.task(told.task.id), tuple(told.taken), tuple(told.left), told.ended)
+
+    async def update(self, task_id: str, how: str, say: Say) -> Update:
+        """Bring its change up to date with its base branch."""
+        from pullwright.flow.operations import Update
+
+        say("asking the server")
+        told = await self._client.update(task_id, how)
+        return Update(await self.task(told.task.id), told.needed, told.text)
+
+    async def backport(self, task_id: str, onto: tuple[str, ...], model: str | None) -> list[Task]:
+        """Carry its change over to other branches."""
+        return [await self.task(view.id) for view in await self._client.backport(task_id, onto, model)]
+
+    async def see(self, task: Task, *, json: bool, background: bool, cancels: bool, news: bool, quiet: bool) -> int:
+        """Follow it to its end, looking at its logs."""
+        from pullwright.cli.follow import see_from_afar
+
+        return await see_from_afar(
+            self, task, json=json, background=background, cancels=cancels, news=news, quiet=quiet
+        )
+
+    async def see_all(self, tasks: Sequence[Task], *, json: bool, background: bool) -> int:
+        """Follow several, one after the other."""
+        from pullwright.cli.follow import see_all_from_afar
+
+        return await see_all_from_afar(self, tasks, json=json, background=background)
+
+    async def later(self, task: Task, seen: Mapping[str, int]) -> list[Recorded]:
+        """What has happened since."""
+        return await self._client.events(task, seen)
+
+
+def _place(place: str) -> dict[str, Any]:
+    path, colon, number = place.rpartition(":")
+    if not colon or not number.isdecimal():
+        raise UsageError(f"--on takes PATH:LINE, not {place!r}")
+    return {"path": path, "line": int(number)}
+
+
+def server() -> tuple[str, str] | None:
+    """The server that commands about tasks go to, and the token for it, if one is named. Raises `UsageError`."""
+    url, token = os.environ.get(URL, ""), os.environ.get(TOKEN, "")
+    if not url:
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{URL} takes http://HOST:PORT or https://HOST, not {url!r}")
+    if not token:
+        raise UsageError(f"{TOKEN} holds no token for {url}; `pullwright token create NAME` on the server makes one")
+    return url, token
+
+
+@asynccontextmanager
+async def opened_desk(*, looks: bool = False) -> AsyncIterator[Desk]:
+    """The desk for one command; one that only `looks` opens less of this machine's own."""
+    named = server()
+    if named is not None:
+        from pullwright.client import Client
+
+        async with Client(*named) as client:
+            yield ServerDesk(client)
+        return
+    from pullwright.cli.house import opened_platform, opened_record
+
+    if looks:
+        async with opened_record() as record:
+            yield LocalDesk(record, None)
+        return
+    async with opened_platform() as platform:
+        yield LocalDesk(platform.record, platform)
+
+
+def with_desk(perform: Callable[[Desk], Awaitable[int]], *, looks: bool = False) -> int:
+    """Carry out one command about tasks; gives its exit status."""
+
+    async def opened() -> int:
+        async with opened_desk(looks=looks) as desk:
+            return await perform(desk)
+
+    return asyncio.run(opened())
