@@ -2,7 +2,7 @@
 
 import socket
 
-from pullwright.domain.errors import UsageError
+from pullwright.domain.errors import SandboxLost, UsageError
 from pullwright.domain.value import Value
 from pullwright.flow.platform import Platform
 from pullwright.sandbox.base import ExecRequest, Sandbox
@@ -19,9 +19,15 @@ class ListeningPort(Value):
 
 
 async def listening(platform: Platform, attempt_id: str) -> list[ListeningPort]:
-    """The ports of an attempt's machine, in order. Raises `UsageError` where it has no machine here at present."""
-    sandbox = await _machine(platform, attempt_id)
-    told = await sandbox.run(ExecRequest(argv=("cat", *_TABLES), cwd="/", timeout=10, output_limit=1024 * 1024))
+    """The ports of an attempt's machine, in order; none where it has no machine here at present. Raises `UsageError`."""
+    attempt = await platform.record.attempt(attempt_id)
+    sandbox = platform.machines.get(attempt.id)
+    if sandbox is None:
+        return []
+    try:
+        told = await sandbox.run(ExecRequest(argv=("cat", *_TABLES), cwd="/", timeout=10, output_limit=1024 * 1024))
+    except SandboxLost:  # its attempt came to rest meanwhile
+        return []
     return [ListeningPort(port=port) for port in sorted(ports_of(told.stdout.decode("ascii", "replace")) - {DOOR})]
 
 

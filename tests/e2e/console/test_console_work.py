@@ -111,7 +111,10 @@ def test_a_question_is_answered_after_a_restart_and_a_long_log_searched(
 
 
 # The first command goes on once it has noticed that its machine stood still, or after a while.
-HELD = """i=0; a=$(date +%s%N)
+# Meanwhile somebody listens on a port.
+HELD = """echo from inside > index.html
+python3 -m http.server 8123 >/dev/null 2>&1 &
+i=0; a=$(date +%s%N)
 while [ $i -lt 240 ]; do
   sleep 0.1; b=$(date +%s%N)
   [ $((b - a)) -gt 1500000000 ] && exit
@@ -121,11 +124,21 @@ done
 
 
 def test_a_task_is_held_and_sent_another_way(
-    served: Any, asking: str, signed_in: Page, axe: Callable[[Page], None]
+    served: Any, asking: str, browse: Callable[..., Any], axe: Callable[[Page], None]
 ) -> None:
-    page = signed_in
+    watched = browse()
+    page = watched.page()
     task = served.submit(served.repository(wait__sh=HELD), "Mend add() in steps", models=[asking])
     page.goto(f"/tasks/{task}")
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Open port 8123").click()
+    expect(opened.value.get_by_text("from inside")).to_be_visible()
+    opened.value.close()
+    # What answered is another site: the only request that may leave the server's origin.
+    watched.complaints[:] = [said for said in watched.complaints if ".localhost:" not in said]
+    page.get_by_role("button", name="Close port 8123").click()
+    expect(page.get_by_role("button", name="Close port 8123")).to_have_count(0)
+
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     axe(page)

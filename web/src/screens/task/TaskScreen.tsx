@@ -15,6 +15,7 @@ import { type Call, type Timeline, taskLogQuery, turnsQuery, useSaying, useTask,
 import { FullLog } from "./FullLog";
 import { Header } from "./Header";
 import { OutputDialog } from "./OutputDialog";
+import { Ports } from "./Ports";
 import { Say } from "./Say";
 import { ChangeCard, Figures, Plan } from "./Side";
 import { TimelineView } from "./TimelineView";
@@ -166,6 +167,7 @@ function About({ task, attempt, ordinal, timeline }: { task: Task; attempt: Atte
       {plan.length > 0 && <Plan steps={plan} />}
       <ChangeCard task={task} attempt={attempt} ordinal={ordinal} />
       
+      <Ports attempt={attempt} />
       <Figures attempt={attempt} started={isFinal(attempt.state) ? null : workingSince(timeline)} />
       <section aria-label="State of the attempt">
         <State state={attempt.state} />
