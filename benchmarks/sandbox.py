@@ -114,7 +114,7 @@ async def _round(sandboxes: LocalSandboxes, layers: dict[int, str], samples: Sam
     await _timed(samples, "stop, idle", sandbox.stop)
     await _ready(sandboxes)
     others: list[Sandbox] = [await sandboxes.start(SandboxSpec(name="other")) for _ in range(SPARES)]
-    others.append(await _start(sandboxes, samples, "the same with no wall ready"))
+    others.append(await _start(sandboxes, samples, "cold start to the end of the first command, no wall ready"))
     for other in others:
         await other.stop()
     for files, layer in layers.items():

@@ -139,6 +139,7 @@ class Walls:
 
     async def take(self) -> Wall:
         """One that nobody has used, built now where none is ready. Raises `SandboxUnavailable`, `DiskFull`."""
+        self._build_no_more()  # who waits comes first
         try:
             while self._ahead:
                 spare = self._ahead.pop(0)
@@ -175,9 +176,7 @@ class Walls:
 
     async def close(self) -> None:
         """Take down those that were built ahead."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._build_no_more()
         spares, self._ahead = self._ahead, []
         ours = [spare for spare in spares if spare.get_loop() is asyncio.get_running_loop()]
         if ours:
@@ -188,13 +187,17 @@ class Walls:
             self._spawner.shutdown(wait=False)
             self._spawner = None
 
+    def _build_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _forget(self, spare: "asyncio.Task[Wall]") -> None:
         if spare.done() and not spare.cancelled() and spare.exception() is None:
             self.remove(spare.result())
 
     def _build_ahead_soon(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._build_no_more()
         self._timer = asyncio.get_running_loop().call_later(REST_SECONDS, self._build_ahead)
 
     def _build_ahead(self) -> None:
