@@ -223,12 +223,15 @@ class DockerSandboxes(LocalSandboxes):
             await self._daemon.ask(
                 "POST", f"/containers/create?name={name}", json=await self._described(spec, writable)
             )
+            line: Line | None = None
             try:
                 await self._daemon.ask("POST", f"/containers/{name}/start")
-                container.line = Line(await self._accepted(listener, container), spec.name)
-                os.close(await asyncio.wait_for(container.line.hello(), START_SECONDS))
+                container.line = line = Line(await self._accepted(listener, container), spec.name)
+                os.close(await asyncio.wait_for(line.hello(), START_SECONDS))
                 await container.began()
             except BaseException as error:
+                if line is not None:
+                    line.close()
                 words = await container.words()
                 await container.remove()
                 if isinstance(error, (SandboxError, TimeoutError)):
