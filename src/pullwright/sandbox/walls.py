@@ -74,7 +74,7 @@ class Wall:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 socket.send_fds(self.mounter, [message], given)
         answer = b""
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError, TimeoutError):
             answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.mounter, 16), START_SECONDS)
         if answer != b"ok":
             raise SandboxError("what is to be seen inside could not be mounted")
