@@ -282,6 +282,10 @@ def test_a_group_is_frozen_by_the_freezer_that_is_there(tmp_path: Path) -> None:
     assert ((tmp_path / "new/cgroup.freeze").read_text(), frozen()) == ("1", False)
     events.write_text("populated 1\nfrozen 1\n")
     assert frozen()
+    groups.kill("new")  # nothing where the kernel has no such switch
+    (tmp_path / "new/cgroup.kill").touch()
+    groups.kill("new")
+    assert (tmp_path / "new/cgroup.kill").read_text() == "1"
     (tmp_path / "old").mkdir()
     (tmp_path / "old/freezer.state").write_text("THAWED\n")
     assert groups.freeze("old")()

@@ -97,6 +97,12 @@ class Cgroups:
         with contextlib.suppress(SandboxError):
             self._set_frozen(name, frozen=False)
 
+    def kill(self, name: str) -> None:
+        """Kill what is in a sandbox's group at once, where the kernel does that (Linux 5.14, version 2)."""
+        if self.freezer is not None and (switch := self.freezer / name / "cgroup.kill").exists():
+            with contextlib.suppress(OSError):
+                switch.write_text("1")
+
     def _set_frozen(self, name: str, *, frozen: bool) -> Callable[[], bool]:
         if self.freezer is None:
             raise SandboxError("no group can be frozen here")

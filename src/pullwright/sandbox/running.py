@@ -317,6 +317,8 @@ class LocalSandbox:
             if self._door:
                 await self._door.close()
             self._line.close()
+            if not publish:
+                self._groups.kill(self._wall.group)  # process 1 would first have to get a processor from the others
             await self.thaw()  # else nobody hears it
             self._forget()
             by_itself = await self._wall.gone(SNAPSHOT_SECONDS if publish else STOP_SECONDS)
