@@ -42,7 +42,8 @@ def filled(home: Path) -> Path:
         await record.append("abcdefgh-1", Noticed(text="looked"))
         await record.append("abcdefgh-1", Moved(state=State.FAILED, reason="nothing fits"))
         await record.append(task.id, Moved(state=State.FAILED, reason="nothing fits"))
-        await record.save_environment("tidy-1", "k" * 32, "layer", None)
+        await record.save_environment("tidy-1", "k" * 32, "1a" * 12, None)
+        (home / "sandboxes" / "layers" / ("1a" * 12)).mkdir(parents=True)
         await record.close()
 
     asyncio.run(fill())

@@ -213,8 +213,8 @@ def test_other_programs_read_the_keys_they_were_promised() -> None:
     task = TASK.model_copy(update={"attempts": (ATTEMPT,)})
     read = TaskView.of(task).model_dump(mode="json")
     assert list(read) == [
-        "id", "state", "waiting_for", "reason", "prompt", "repository", "base", "created", "attempts", "chosen",
-        "pull_request", "answer", "citations",
+        "id", "state", "waiting_for", "reason", "prompt", "by", "repository", "base", "created", "attempts",
+        "chosen", "pull_request", "answer", "citations",
     ]  # fmt: skip
     assert list(read["attempts"][0]) == [
         "id", "engine", "model", "state", "waiting_for", "reason", "turns", "branch", "head", "files_changed",

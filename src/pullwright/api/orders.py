@@ -105,7 +105,9 @@ class Comments(Sent):
     """Comments on lines, sent as one follow-up."""
 
     comments: tuple[LineComment, ...] = Field(min_length=1, max_length=500)
-    text: str = Field("", max_length=20_000, description="Something to say with them.")
+    text: str = Field(
+        "", max_length=20_000, description="Something to say with them.", examples=["Please look at these once more."]
+    )
     attempt: int | None = Field(None, ge=1, le=1000, description="Whose change it is; null: the chosen attempt's.")
 
     @model_validator(mode="after")

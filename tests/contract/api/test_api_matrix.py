@@ -247,7 +247,9 @@ async def ask(app: FastAPI, route: str, operation: dict[str, Any], headers: dict
 
 
 def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """The least that fits a schema."""
+    """The least that fits a schema, with what it gives an example of."""
+    if "examples" in schema:
+        return schema["examples"][0]
     if "$ref" in schema:
         return example(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     if "enum" in schema or "const" in schema:
@@ -257,7 +259,8 @@ def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     match schema.get("type"):
         case "object":
             properties = schema.get("properties", {})
-            return {name: example(document, properties[name]) for name in schema.get("required", ())}
+            told = [name for name, one in properties.items() if "examples" in one]
+            return {name: example(document, properties[name]) for name in {*schema.get("required", ()), *told}}
         case "string":
             return "x" * max(schema.get("minLength", 1), 1)
         case "integer" | "number":
