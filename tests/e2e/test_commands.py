@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FIX = "Fix the failing tests"
 
 TASK_KEYS = {
@@ -89,6 +91,7 @@ def test_changes_that_are_not_committed(modelled: Any, repository: Path, e2e: An
     assert e2e.git(repository, "status", "--porcelain").split() == ["M", "test_calc.py", "??", "new.txt"]
 
 
+@pytest.mark.long
 def test_several_attempts(modelled: Any, repository: Path) -> None:
     ran = modelled.type("run", FIX, "--repo", "repo", "--attempts", "2", "--json")
     assert ran.status == 0, ran.err

@@ -110,6 +110,7 @@ def test_the_demo_ends_in_a_pull_request_that_mends_what_failed(newcomer: Newcom
     assert newcomer.type("git", "status", "--short").stdout == ""
 
 
+@pytest.mark.long
 def test_the_test_command_sets_itself_up_and_shows_how_it_ended(newcomer: Newcomer) -> None:
     done = newcomer.type("scripts/test", "-q", "tests/unit/test_domain_properties.py")
     assert done.returncode == 0, done.stdout + done.stderr

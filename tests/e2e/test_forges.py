@@ -144,6 +144,7 @@ def test_a_task_becomes_a_pull_request_and_a_review_an_update_of_it(
     assert not any(b"t-owner" in file.read_bytes() for file in kept)
 
 
+@pytest.mark.long
 def test_a_comment_on_a_line_of_a_local_change(modelled_here: Any, repository: Path, e2e: Any) -> None:
     person = modelled_here
     task = person.type("run", "Fix the failing test", "--repo", str(repository), "--json").json

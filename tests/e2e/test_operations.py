@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 
+
+@pytest.mark.long
 def test_a_change_is_brought_up_to_date_carried_over_and_taken_back(modelled: Any, repository: Path, e2e: Any) -> None:
     e2e.git(repository, "branch", "v1")
     task = modelled.type(

@@ -177,7 +177,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[s
     return asyncio.run(one_run(tmp_path_factory.mktemp("undisturbed"), 0, "kill"))
 
 
-SHARE = [0.15, 0.5, 0.85]  # of the way; the long tests strike at every point
+SHARE = [0.2, 0.7]  # of the way; the long tests strike at every point
 
 
 @pytest.mark.parametrize("share", SHARE)
