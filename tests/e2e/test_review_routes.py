@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 CALC = "def add(a, b):\n    return a - b\n"
 
@@ -36,6 +37,7 @@ def serving(person: Any) -> Iterator[httpx.Client]:
         started.kill()
 
 
+@pytest.mark.long
 def test_two_attempts_are_reviewed_chosen_commented_and_delivered(modelled: Any, repository: Path, e2e: Any) -> None:
     with serving(modelled) as client:
         order = {"prompt": "Fix the failing tests", "repository": str(repository), "attempts": 2}

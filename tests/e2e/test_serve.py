@@ -98,6 +98,7 @@ def test_a_task_by_http_from_order_to_patch(modelled: Any, repository: Path) -> 
         assert modelled.type("task", "list", "--json").json[0]["id"] == task
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_loses_nothing(modelled: Any, repository: Path, e2e: Any) -> None:
     gate = repository / "wait.sh"
     gate.write_text("sleep 3\n")

@@ -188,6 +188,7 @@ async def test_killed_on_the_way(
     await struck(expected, points, plain, round(share * len(points)), "kill", tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.6])
 async def test_disk_full_on_the_way(
     share: float, undisturbed: tuple[Ended, list[str], ModelServer], tmp_path: Path

@@ -19,7 +19,7 @@ class ListeningPort(Value):
 
 
 async def listening(platform: Platform, attempt_id: str) -> list[ListeningPort]:
-    """The ports of an attempt's machine, in order; none where it has no machine here at present. Raises `UsageError`."""
+    """The ports of an attempt's machine, in order; none where it has no machine here now. Raises `UsageError`."""
     attempt = await platform.record.attempt(attempt_id)
     sandbox = platform.machines.get(attempt.id)
     if sandbox is None:

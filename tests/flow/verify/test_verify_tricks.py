@@ -138,6 +138,7 @@ async def test_a_trick_alone_is_never_ready(project: Any, trick: str) -> None:
     assert bool(receipt.test_changes) == (trick not in IN_THE_CODE), receipt.test_changes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "trick", [trick for trick in ON_TESTS if "deleted" in trick or "mark" in trick or "ini" in trick]
 )
