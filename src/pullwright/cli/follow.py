@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,16 +183,11 @@ async def see_from_afar(
 
 async def see_all_from_afar(desk: ServerDesk, tasks: Sequence[Task], *, json: bool, background: bool) -> int:
     """As `see_all`, of tasks that a server works on."""
-    screen = Screen()
-    ended: list[Task] = []
-    for task in tasks:
-        screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
-        ended.append(task if background else await see_through_from_afar(desk, task, screen, cancels=True))
-        if not json:
-            answer(summary(ended[-1]))
-    if json:
-        answer_json([TaskView.of(task).model_dump(mode="json") for task in ended])
-    return 0 if background else next((status for task in ended if (status := exit_status(task))), 0)
+
+    async def see(task: Task, screen: Screen) -> Task:
+        return await see_through_from_afar(desk, task, screen, cancels=True)
+
+    return await _one_by_one(tasks, None if background else see, json=json)
 
 
 async def see_through_from_afar(
@@ -243,18 +238,29 @@ def _left_with(task: Task, *, json: bool) -> int:
 
 async def see_all(platform: Platform, tasks: Sequence[Task], *, json: bool, background: bool) -> int:
     """Follow several tasks one after the other; gives the exit status of the first that is not ready."""
-    screen = Screen()
     if background:
         leave_worker(platform.settings.home)
+
+    async def see(task: Task, screen: Screen) -> Task:
+        return await see_through(platform, task, screen, cancels=True)
+
+    return await _one_by_one(tasks, None if background else see, json=json)
+
+
+async def _one_by_one(
+    tasks: Sequence[Task], see: Callable[[Task, Screen], Awaitable[Task]] | None, *, json: bool
+) -> int:
+    """Name each task and see it to its end, or where nobody waits for it leave it as it is."""
+    screen = Screen()
     ended: list[Task] = []
     for task in tasks:
         screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
-        ended.append(task if background else await see_through(platform, task, screen, cancels=True))
+        ended.append(await see(task, screen) if see else task)
         if not json:
             answer(summary(ended[-1]))
     if json:
         answer_json([TaskView.of(task).model_dump(mode="json") for task in ended])
-    return 0 if background else next((status for task in ended if (status := exit_status(task))), 0)
+    return next((status for task in ended if (status := exit_status(task))), 0) if see else 0
 
 
 async def see_to_the_end(

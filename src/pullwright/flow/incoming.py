@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 from pullwright.domain.errors import ForgeUnavailable, NotAllowed, PullwrightError, UsageError
 from pullwright.domain.forge import KNOWN, ForgeEntry, GitEntry
-from pullwright.domain.incoming import Asked, Fate, Told, read
+from pullwright.domain.incoming import Asked, Fate, Told
 from pullwright.domain.task import Task
 from pullwright.domain.transcript import Noticed
 from pullwright.domain.value import now, task_id_of
 from pullwright.flow import desk, followup
 from pullwright.forge.access import Place, entry_of
 from pullwright.forge.base import OURS
+from pullwright.forge.events import read
 
 if TYPE_CHECKING:
     from pullwright.domain.task import RepositoryRef

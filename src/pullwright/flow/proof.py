@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from pullwright.domain.contract import CheckView
+from pullwright.domain.contract import CheckView, ReceiptView
 from pullwright.domain.errors import UsageError
-from pullwright.domain.receipt import CheckRun, Outcome, Receipt, Side, TestChange, Verdict
+from pullwright.domain.receipt import CheckRun, Outcome, Receipt, Side
 from pullwright.domain.value import Value
 from pullwright.flow.platform import Platform
 
@@ -43,18 +43,10 @@ class TestRow(Value):
     places: tuple[Place, ...] = Field(description="Where the logs speak of it, if it failed.")
 
 
-class Proof(Value):
+class Proof(ReceiptView):
     """The receipt of an attempt, test by test."""
 
-    verdict: Verdict
-    reason: str
     checks: tuple[CheckLog, ...]
-    fixed: tuple[str, ...]
-    new: tuple[str, ...]
-    regressed: tuple[str, ...]
-    still_failing: tuple[str, ...]
-    flaky: tuple[str, ...]
-    test_changes: tuple[TestChange, ...]
     versions: dict[str, str]
     total: int = Field(description="How many tests there are.")
     tests: tuple[TestRow, ...] = Field(
@@ -71,18 +63,11 @@ async def proof(platform: Platform, attempt_id: str, *, skip: int = 0, limit: in
     places = await _places(platform, receipt.checks, [row.name for row in failed])
     tests = tuple(row.model_copy(update={"places": tuple(places.get(row.name, ()))}) for row in shown)
     return Proof(
-        verdict=receipt.verdict,
-        reason=receipt.reason,
+        **ReceiptView.of(receipt).model_dump(exclude={"checks"}),
         checks=tuple(
             CheckLog(**CheckView.of(run).model_dump(), number=number, has_log=run.log is not None)
             for number, run in enumerate(receipt.checks, 1)
         ),
-        fixed=receipt.fixed,
-        new=receipt.new,
-        regressed=receipt.regressed,
-        still_failing=receipt.still_failing,
-        flaky=receipt.flaky,
-        test_changes=receipt.test_changes,
         versions=receipt.versions,
         total=len(rows),
         tests=tests,

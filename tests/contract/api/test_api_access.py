@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -16,6 +15,8 @@ from pullwright.domain.transcript import Moved
 from pullwright.domain.value import now
 from pullwright.flow.platform import Platform
 from pullwright.flow.tokens import issue
+
+from .conftest import begun
 
 OPEN = {
     ("GET", f"{PREFIX}/health"),
@@ -201,41 +202,9 @@ async def test_streams_begin_where_the_client_left_off(platform: Platform, app: 
 
 
 async def _frames(app: FastAPI, path: str, headers: dict[str, str], count: int) -> list[str]:
-    """The first frames of a stream that are no comments; then the client goes away."""
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"127.0.0.1"), *((name.encode(), value.encode()) for name, value in headers.items())],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
-    text, enough = "", asyncio.Event()
+    """The first frames of a stream that are no comments."""
 
-    def frames() -> list[str]:
+    def frames(text: str) -> list[str]:
         return [frame for frame in text.split("\n\n")[:-1] if not frame.startswith(":")]
 
-    async def receive() -> dict[str, object]:
-        if not sent:
-            sent.append(True)
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await enough.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        nonlocal text
-        if message["type"] == "http.response.body":
-            text += message["body"].decode()
-            if len(frames()) >= count:
-                enough.set()
-
-    sent: list[bool] = []
-    async with asyncio.timeout(30):
-        await app(scope, receive, send)
-    return frames()
+    return frames((await begun(app, path, headers, lambda text: len(frames(text)) >= count)).text)

@@ -25,6 +25,8 @@ from pullwright.repos.address import reference
 from pullwright.store.record import Record
 from pullwright.store.visible import VisibleRecord
 
+from .conftest import begun
+
 ANYBODY, VIEWER, MEMBER, ADMIN = None, Role.VIEWER, Role.MEMBER, Role.ADMIN
 
 RULES: dict[str, Role | None] = {  # the least that a route takes
@@ -272,50 +274,6 @@ def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     return None
 
 
-async def begun(
-    app: FastAPI, path: str, headers: dict[str, str], until: str = "\n\n", hello: asyncio.Event | None = None
-) -> httpx.Response:
-    """A stream up to where its text holds something; then the client goes away."""
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"127.0.0.1"), *((name.encode(), value.encode()) for name, value in headers.items())],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
-    enough, start, body, asked = asyncio.Event(), {}, b"", False
-
-    async def receive() -> dict[str, object]:
-        nonlocal asked
-        if asked:
-            await enough.wait()
-            return {"type": "http.disconnect"}
-        asked = True
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        nonlocal body
-        if message["type"] == "http.response.start":
-            start.update(message)
-        else:
-            body += message["body"]
-            if hello is not None:
-                hello.set()
-        if until.encode() in body or (message["type"] == "http.response.body" and not message.get("more_body")):
-            enough.set()
-
-    async with asyncio.timeout(30):
-        await app(scope, receive, send)
-    return httpx.Response(start["status"], headers=start["headers"], content=body)
-
-
 async def test_lists_and_streams_hold_only_what_is_seen(
     app: FastAPI, client: httpx.AsyncClient, people: People
 ) -> None:
@@ -331,7 +289,12 @@ async def test_lists_and_streams_hold_only_what_is_seen(
         assert {one["layer"] for one in ready} == layers[who]
     await people.platform.record.append("red00001", Noticed(text="more"))
     ours = await people.platform.record.append("blue0001-1", Noticed(text="the last"))
-    seen = await begun(app, f"{PREFIX}/events", people.headers["other"] | {"last-event-id": "0"}, f'"number": {ours},')
+    seen = await begun(
+        app,
+        f"{PREFIX}/events",
+        people.headers["other"] | {"last-event-id": "0"},
+        lambda text: f'"number": {ours},' in text,
+    )
     assert "blue0001" in seen.text
     assert "red0000" not in seen.text
 
@@ -341,7 +304,7 @@ async def test_what_happens_elsewhere_is_not_heard_of(app: FastAPI, people: Peop
     position = await record.last_position()
     headers = people.headers["other"] | {"last-event-id": str(position)}
     hello = asyncio.Event()
-    listening = asyncio.create_task(begun(app, f"{PREFIX}/events", headers, "blue0001", hello))
+    listening = asyncio.create_task(begun(app, f"{PREFIX}/events", headers, lambda text: "blue0001" in text, hello))
     await hello.wait()
     await record.append("red00001", Noticed(text="secret"))
     await record.append("blue0001", Noticed(text="ours"))
@@ -353,7 +316,9 @@ async def test_a_stream_ends_when_its_token_does(app: FastAPI, people: People) -
     app.state.feed.quiet_seconds = 0.05
     hello = asyncio.Event()
     path = f"{PREFIX}/tasks/red00001/events"
-    listening = asyncio.create_task(begun(app, path, people.headers["member"], "never said", hello))
+    listening = asyncio.create_task(
+        begun(app, path, people.headers["member"], lambda text: "never said" in text, hello)
+    )
     await hello.wait()
     await people.platform.record.people.remove_user("member")
     assert "about tidy" in (await listening).text

@@ -51,7 +51,7 @@ export function Chart({ days, series, stacked, words, label }: ChartProps) {
         scales: { x: { time: true }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] } },
         axes: [
           { ...axis, grid: { show: false }, space: 60 },
-          { ...axis, size: 62, values: (_, ticks) => ticks.map(words) },
+          { ...axis, size: 62, values: (_, ticks) => ticks.map((tick, place) => (place > 0 && words(tick) === words(ticks[place - 1] ?? 0) ? "" : words(tick))) },
         ],
         series: [
           {},
