@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from pullwright.domain.incoming import Asked, Names, read
+from pullwright.domain.incoming import Asked, Names
 from pullwright.domain.value import task_id_of
+from pullwright.forge.events import read
 
 NAMES = Names()
 
