@@ -59,6 +59,9 @@ export interface Section {
   rows: TaskRow[];
 }
 
+/** Each task once: a row's id is its key, and a key that comes twice leaves a row behind on the page. */
+const once = (rows: TaskRow[]) => [...new Map(rows.map((row) => [row.id, row])).values()];
+
 /** The tasks that fit, in sections, kept up to date; older ended ones come with `more`. */
 export function useBoard(filter: Filter) {
   const query = asked(filter);
@@ -85,8 +88,10 @@ export function useBoard(filter: Filter) {
   // Drawn when there is time for it: scrolling and writing come first.
   const liveRows = useDeferredValue(live.data?.items);
   const sections = useMemo(() => {
-    const working = filter.show === "ended" ? [] : (liveRows ?? []);
-    const final = filter.show === "working" ? [] : (ended.data?.pages.flatMap((page) => page.items) ?? []);
+    const final = filter.show === "working" ? [] : once(ended.data?.pages.flatMap((page) => page.items) ?? []);
+    // A task that has just ended may be in both answers for a moment.
+    const over = new Set(final.map((row) => row.id));
+    const working = filter.show === "ended" ? [] : once(liveRows ?? []).filter((row) => !over.has(row.id));
     const split = (rows: TaskRow[], needed: boolean) => rows.filter((row) => (row.needs !== null) === needed);
     return [
       { title: "Needs you", rows: [...split(working, true), ...split(final, true)] },
