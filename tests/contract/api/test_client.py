@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from pullwright.api.app import PREFIX
 from pullwright.client import ApiError, Client, NotAllowed, NotFound, NotSignedIn, Unreachable, Unusable
 from pullwright.domain.access import Scope
 from pullwright.domain.task import Attempt, EngineChoice, RepositoryRef, State, Task, TaskRequest
@@ -15,6 +16,8 @@ from pullwright.domain.transcript import Moved, Noticed, PersonSaid, Recorded
 from pullwright.domain.value import now
 from pullwright.flow.platform import Platform
 from pullwright.flow.tokens import issue
+
+from .conftest import begun
 
 
 async def hand_in(platform: Platform, name: str, state: State | None = None) -> None:
@@ -110,3 +113,19 @@ async def test_a_stream_that_breaks_off_goes_on_without_a_gap_or_a_double() -> N
                 break
     assert got == list(range(1, 8))
     assert asked == [0, 3, 6]
+
+
+async def test_that_something_happens_anywhere_is_heard_with_its_place(app: FastAPI, platform: Platform) -> None:
+    await hand_in(platform, "c0000000", State.FAILED)
+    _, secret = await issue(platform.record, "client", Scope.READ)
+    headers = {"authorization": f"Bearer {secret}", "last-event-id": "0"}
+    told = await begun(app, f"{PREFIX}/events", headers, lambda text: "failed" in text)
+    again = httpx.MockTransport(
+        lambda _: httpx.Response(200, headers={"content-type": "text/event-stream"}, content=told.content)
+    )
+    async with Client("http://127.0.0.1", secret, transport=again) as client, asyncio.timeout(30):
+        async for place, happened in client.happenings(0):
+            if happened.state is State.FAILED:
+                assert (happened.task, happened.log, happened.kind) == ("c0000000", "c0000000", "moved")
+                assert place > 0
+                break
