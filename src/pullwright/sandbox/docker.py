@@ -177,15 +177,17 @@ class DockerSandboxes(LocalSandboxes):
                 raise SandboxError(f"{bind.source} cannot be shown inside: there is no such file")
         self._layers.use(spec.layers)
         container: Container | None = None
-        writable = self._layers.make_writable()
+        writable: Writable | None = None
         try:
+            writable = await self._off_loop(self._layers.make_writable)
             container = await self._run(spec, writable)
             bounds = Bounds(spec, container, self.limits().counting(container.group))  # type: ignore[arg-type]
         except BaseException:
             if container:
                 await container.remove()
             self._layers.leases.leave(spec.layers)
-            await self._off_loop(self._layers.discard, writable)
+            if writable:
+                await self._off_loop(self._layers.discard, writable)
             raise
         sandbox = LocalSandbox(
             spec,

@@ -17,7 +17,7 @@ import stat
 import subprocess
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ MAX_OPTIONS = 4096  # bytes that mount(2) takes
 _MOST_SWEPT = 100  # copies that may wait for their removal before whoever leaves more has to wait, too
 _FEW = 200  # files and directories that are removed here and now
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LAYER = re.compile("[0-9a-f]{24}")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -66,19 +67,27 @@ class Layers:
         self._count = 0
 
     def make_writable(self) -> Writable:
-        """A fresh writable copy. Raises `DiskFull`."""
+        """A fresh writable copy; where the disk is full it waits for what is being removed. Raises `DiskFull`."""
         try:
             self._make_root()
             self._count += 1
             name = f"run/{self.owner}/{self._count}"
-            path = self.root / name
-            self._mkdir(path)
-            for part in ("upper", "work", "tmp", *(f"upper/{part}" for part in PARTS)):
-                self._mkdir(path / part)
-            (path / "tmp").chmod(0o1777)
+            try:
+                self._lay_out(self.root / name)
+            except OSError as error:
+                if error.errno not in _FULL or not self._swept:
+                    raise
+                wait(tuple(self._swept))
+                self._lay_out(self.root / name)
         except OSError as error:
             raise _unwritable(self.root, error) from error
-        return Writable(path, name)
+        return Writable(self.root / name, name)
+
+    def _lay_out(self, path: Path) -> None:
+        self._mkdir(path)
+        for part in ("upper", "work", "tmp", *(f"upper/{part}" for part in PARTS)):
+            self._mkdir(path / part)
+        (path / "tmp").chmod(0o1777)
 
     def make_own_root(self, writable: Writable, parts: Collection[str]) -> None:
         """Places for what setup's root writes elsewhere. Raises `DiskFull`."""
@@ -378,7 +387,7 @@ def _unlocked(lock: Path) -> bool:
 
 
 def _unwritable(root: Path, error: OSError) -> MachineError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _FULL:
         return DiskFull(f"no room left for sandboxes under {root}: free some, or set PULLWRIGHT_HOME to a larger disk")
     return DataDirectoryError(
         f"sandboxes cannot be kept under {root}: {error.strerror}; set PULLWRIGHT_HOME to another place"

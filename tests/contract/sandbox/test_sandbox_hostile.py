@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from pullwright.domain.errors import DiskFull, SandboxError, SandboxLost, SandboxUnavailable
 from pullwright.domain.limits import SandboxLimits
+from pullwright.sandbox import layers
 from pullwright.sandbox.base import Bind, ExecRequest, Sandboxes, SandboxSpec
 from pullwright.sandbox.limits import Cgroups
 from pullwright.sandbox.local import LocalSandboxes
@@ -262,7 +264,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
-async def test_a_full_disk_is_told_as_such(small_disk: Path, shell: Shell) -> None:
+async def test_a_full_disk_is_told_as_such(small_disk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = layers._remove
+
+    def remove_slowly(path: Path) -> None:
+        time.sleep(0.5)
+        remove(path)
+
+    # Who starts next waits for what is on its way out, however long that takes.
+    monkeypatch.setattr(layers, "_remove", remove_slowly)
     local = LocalSandboxes(small_disk / "sandboxes", uid=UID)
     try:
         sandbox = await local.start(SandboxSpec(name="full"))
