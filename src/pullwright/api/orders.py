@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pullwright.domain.access import Scope
 from pullwright.domain.environment import server_name
 from pullwright.domain.errors import UsageError
+from pullwright.domain.image import NONE, image_reference
 from pullwright.domain.limits import AttemptLimits
 from pullwright.domain.network import Internet
 from pullwright.domain.policy import Phase
@@ -34,6 +35,7 @@ class TaskOrder(Sent):
     models: tuple[str, ...] = Field((), max_length=8, description="`PROVIDER:NAME`.")
     setup: str | None = Field(None, max_length=100_000)
     check: str | None = Field(None, max_length=100_000)
+    image: str | None = Field(None, max_length=1000, description="`docker://NAME[:TAG]`, or `host`.")
     sparse: tuple[str, ...] = Field((), max_length=100, description="The only directories to lay out.")
     servers: dict[str, str] = Field(
         default_factory=dict, max_length=20, description="MCP servers: name to command line."
@@ -59,6 +61,7 @@ class TaskOrder(Sent):
             models=self.models,
             check=self.check,
             setup=self.setup,
+            image=from_registry(self.image),
             sparse=self.sparse,
             servers=tuple((server_name(name), command) for name, command in self.servers.items()),
             ask=self.ask,
@@ -78,6 +81,15 @@ def on_server(repository: str) -> str:
     if "://" not in repository and not Path(repository).is_absolute() and ":" not in repository:
         raise UsageError(f"{repository} is neither a URL nor an absolute path on the server; send one of the two")
     return repository
+
+
+def from_registry(image: str | None) -> str | None:
+    """An image as a client names it. Raises `UsageError` where that is a directory of the server, or none."""
+    if image and image.startswith(("oci:", "dir:")):
+        raise UsageError(
+            f"{image} is a directory of the server, which `pullwright env image` names there; send docker://NAME"
+        )
+    return image and (image_reference(image) or NONE)
 
 
 class Words(Sent):

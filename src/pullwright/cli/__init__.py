@@ -22,6 +22,7 @@
 - `doctor.py`: `doctor`.
 - `worker.py`: the worker that `--no-wait` leaves behind.
 - `house.py`: opens the record or the whole platform for one command.
+- `server.py`: which server commands go to, if to any.
 - `desk.py`: where commands about tasks go: this machine's record, or a server.
 - `follow.py`: sees a task through to its end while a person watches.
 - `story.py`: what happens to a task, told in lines.

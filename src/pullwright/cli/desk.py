@@ -1,14 +1,14 @@
-"""Where commands about tasks go: to the record of this machine, or to a server that `PULLWRIGHT_URL` names."""
+"""Where commands about tasks go: to the record of this machine, or to a server that is named."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pullwright.cli.server import connected, named
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pullwright.flow.platform import Platform
     from pullwright.store.record import Record
 
-URL, TOKEN = "PULLWRIGHT_URL", "PULLWRIGHT_TOKEN"
 LOOK_SECONDS = 0.5  # between two looks at a server's logs while a person watches
 
 Verb = Literal[
@@ -180,20 +179,9 @@ class ServerDesk:
         repository = order.repository
         if "://" not in repository and ":" not in repository:
             repository = str((order.cwd / Path(repository).expanduser()).resolve())
-        same = (
-            "base",
-            "from_pr",
-            "onto",
-            "with_changes",
-            "attempts",
-            "check",
-            "setup",
-            "ask",
-            "branch",
-            "author",
-            "commits",
-        )
-        body = {name: value for name in (*same, "commits") if (value := getattr(order, name)) not in (None, False)}
+        same = ("base", "from_pr", "onto", "with_changes", "attempts", "check", "setup", "image", "ask", "branch")
+        same += ("author", "commits")
+        body = {name: value for name in same if (value := getattr(order, name)) not in (None, False)}
         lists = ("engines", "models", "sparse", "co_authors", "allow")
         body |= {name: list(value) for name in lists if (value := getattr(order, name))}
         limits = order.limits.model_dump(mode="json", exclude_none=True)
@@ -270,26 +258,11 @@ def _place(place: str) -> dict[str, Any]:
     return {"path": path, "line": int(number)}
 
 
-def server() -> tuple[str, str] | None:
-    """The server that commands about tasks go to, and the token for it, if one is named. Raises `UsageError`."""
-    url, token = os.environ.get(URL, ""), os.environ.get(TOKEN, "")
-    if not url:
-        return None
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{URL} takes http://HOST:PORT or https://HOST, not {url!r}")
-    if not token:
-        raise UsageError(f"{TOKEN} holds no token for {url}; `pullwright token create NAME` on the server makes one")
-    return url, token
-
-
 @asynccontextmanager
 async def opened_desk(*, looks: bool = False) -> AsyncIterator[Desk]:
     """The desk for one command; one that only `looks` opens less of this machine's own."""
-    named = server()
-    if named is not None:
-        from pullwright.client import Client
-
-        async with Client(*named) as client:
+    if (server := named()) is not None:
+        async with connected(server) as client:
             yield ServerDesk(client)
         return
     from pullwright.cli.house import opened_platform, opened_record

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from pullwright.cli.server import keep_here, tell_here
+
 if TYPE_CHECKING:
     from pullwright.flow.platform import Platform
     from pullwright.settings import Settings
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def settings() -> Settings:
-    """This process's settings."""
+    """This process's settings. Raises `UsageError` where the command was sent to a server."""
     from pullwright.settings import Settings
 
+    keep_here()
     return Settings.from_environment(os.environ)
 
 
@@ -26,7 +29,9 @@ async def opened_record() -> AsyncIterator[Record]:
     """The record alone: enough for commands that only look."""
     from pullwright.store.record import Record
 
-    record = await Record.open(settings())
+    ours = settings()
+    tell_here()
+    record = await Record.open(ours)
     try:
         yield record
     finally:
@@ -34,11 +39,14 @@ async def opened_record() -> AsyncIterator[Record]:
 
 
 @asynccontextmanager
-async def opened_platform() -> AsyncIterator[Platform]:
-    """Everything."""
+async def opened_platform(*, serves: bool = False) -> AsyncIterator[Platform]:
+    """Everything. What `serves` others is about this machine as everybody knows."""
     from pullwright.wiring import build
 
-    async with build(settings()) as platform:
+    ours = settings()
+    if not serves:
+        tell_here()
+    async with build(ours) as platform:
         yield platform
 
 

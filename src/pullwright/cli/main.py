@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from pullwright import __version__
+from pullwright.cli.server import take_option
 from pullwright.domain.errors import ConfigurationError, PullwrightError, SetupFailed, UsageError
 
 READY, FAULT, WRONG_USAGE, NOT_READY, INTERRUPTED = 0, 1, 2, 3, 130
@@ -16,7 +17,9 @@ _HELP = """Hand it a task, get back a pull request and the proof that it works.
     pullwright run "Fix the failing tests" --repo PATH
 
 Exit status: 0 a ready pull request or an answer, 3 no ready change (the reason is printed), 2 wrong usage,
-1 a fault of the platform, 130 cancelled."""
+1 a fault of the platform, 130 cancelled.
+
+--server URL sends any command to a server, with the token in PULLWRIGHT_TOKEN; PULLWRIGHT_URL names one for all."""
 
 
 def make_app() -> App:
@@ -61,7 +64,7 @@ _COMMANDS = (
 def main(tokens: Sequence[str] | None = None) -> int:
     """Carry out one command line; gives its exit status."""
     try:
-        status = make_app()(tokens)
+        status = make_app()(take_option(sys.argv[1:] if tokens is None else tokens))
         sys.stdout.flush()
     except CycloptsError:
         return WRONG_USAGE  # the command line parser has said what is wrong

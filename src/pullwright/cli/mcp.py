@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
-from pullwright.domain.errors import UsageError
+from pullwright.cli.server import TOKEN, named
 
 if TYPE_CHECKING:
     from pullwright.flow.platform import Platform
 
 
-def mcp(*, server: str | None = None, token_variable: str = "PULLWRIGHT_TOKEN") -> int:  # noqa: S107 - a variable's name
+def mcp(*, token_variable: str = TOKEN) -> int:
     """Serve tasks as tools for other agents and editors (MCP), on standard input and output.
 
-    The tools are submit, list, get, diff, message and cancel. What is handed in is done here while the client stays,
-    and in the background afterwards.
+    The tools are submit, list, get, diff, message and cancel. With `--server URL` they are another machine's; else what
+    is handed in is done here while the client stays, and in the background afterwards.
 
     Args:
-        server: The address of a Pullwright server, http://HOST:PORT, to speak to instead of this machine's own record.
-        token_variable: The environment variable that holds the token for it.
+        token_variable: The environment variable that holds the token for a server.
     """
-    if server is None:
+    if (server := named(token_variable)) is None:
         return asyncio.run(_here())
-    if not server.startswith(("http://", "https://")):
-        raise UsageError(f"--server takes http://HOST:PORT or https://HOST, not {server!r}")
-    token = os.environ.get(token_variable, "")
-    if not token:
-        raise UsageError(f"{token_variable} holds no token; `pullwright token create NAME` on the server makes one")
-    return asyncio.run(_there(f"{server.rstrip('/')}/mcp", token))
+    url, token = server
+    return asyncio.run(_there(f"{url}/mcp", token))
 
 
 async def _here() -> int:

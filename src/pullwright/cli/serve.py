@@ -49,7 +49,7 @@ async def _serve(listening: socket.socket, host: str, names: tuple[str, ...], ta
     from pullwright.cli.screen import Screen
     from pullwright.cli.story import Line
 
-    async with opened_platform() as platform:
+    async with opened_platform(serves=True) as platform:
         page = "" if task is None else f"tasks/{(await platform.record.task(task)).id}"
         secret = await _token(platform.record)
         codes = Codes()

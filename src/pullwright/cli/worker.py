@@ -31,7 +31,7 @@ async def _work() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    async with opened_platform() as platform:
+    async with opened_platform(serves=True) as platform:
 
         async def until() -> bool:
             return stop.is_set() or await idle(platform)

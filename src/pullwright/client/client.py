@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from pullwright.client.address import checked
 from pullwright.client.errors import ApiError, Unreachable, error_of
 from pullwright.client.events import Frame, Happened, frames
 from pullwright.domain.contract import TaskView
@@ -50,13 +51,19 @@ class Client:
     """A server, by its address and a token. One per event loop; close it, or use it in `async with`.
 
     Raises `ApiError` for every refusal (`NotFound`, `NotAllowed`, `Conflict` ...) with the server's own words, and
-    `Unreachable` where it does not answer.
+    `Unreachable` where it does not answer. An address that a token must not be sent to is a `UsageError`: plain http
+    is for this machine alone.
     """
 
     def __init__(self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        base = url.rstrip("/").removesuffix(PREFIX) + PREFIX
-        headers = {"authorization": f"Bearer {token}"}
-        self._http = httpx.AsyncClient(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
+        base = checked(url).removesuffix(PREFIX) + PREFIX
+        self._http = httpx.AsyncClient(
+            base_url=base,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=TIMEOUT,
+            transport=transport,
+            trust_env=base.startswith("https:"),  # no proxy is to read what is meant for this machine
+        )
 
     async def __aenter__(self) -> Self:
         """Use it."""

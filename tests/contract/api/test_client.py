@@ -129,3 +129,15 @@ async def test_that_something_happens_anywhere_is_heard_with_its_place(app: Fast
                 assert (happened.task, happened.log, happened.kind) == ("c0000000", "c0000000", "moved")
                 assert place > 0
                 break
+
+
+async def test_an_image_comes_from_a_registry_and_from_no_directory_of_the_server(
+    app: FastAPI, platform: Platform
+) -> None:
+    async with await over(app, platform) as client:
+        with pytest.raises(Unusable, match="a directory of the server"):
+            await client.submit("x", "/srv/tidy", image="dir:/etc")
+        with pytest.raises(Unusable, match="is none"):
+            await client.submit("x", "/srv/tidy", image="docker:x")
+        with pytest.raises(ApiError, match="there is no such directory"):  # of the repository: the image is in order
+            await client.submit("x", "/srv/tidy", image="docker://debian:12")
