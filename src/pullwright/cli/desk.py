@@ -179,9 +179,8 @@ class ServerDesk:
         repository = order.repository
         if "://" not in repository and ":" not in repository:
             repository = str((order.cwd / Path(repository).expanduser()).resolve())
-        same = ("base", "from_pr", "onto", "with_changes", "attempts", "check", "setup", "image", "ask", "branch")
-        same += ("author", "commits")
-        body = {name: value for name in same if (value := getattr(order, name)) not in (None, False)}
+        alike = "base from_pr onto with_changes attempts check setup image ask branch author commits"
+        body = {name: value for name in alike.split() if (value := getattr(order, name)) not in (None, False)}
         lists = ("engines", "models", "sparse", "co_authors", "allow")
         body |= {name: list(value) for name in lists if (value := getattr(order, name))}
         limits = order.limits.model_dump(mode="json", exclude_none=True)
