@@ -24,6 +24,18 @@ def test_commands_about_tasks_go_to_the_server_that_is_named(modelled: Any, repo
         assert shown.out == modelled.type("task", "show", task).out  # as on the server's own record
         assert person.type("task", "log", task).out == modelled.type("task", "log", task).out
         assert "+    return a + b" in person.type("task", "diff", task).out
+        checkout = modelled.folder / "checkout"
+        e2e.git(modelled.folder, "clone", "-q", str(repository), str(checkout))
+        applied = person.type("task", "apply", task, "--repo", str(checkout), "--json")
+        assert applied.json == {"paths": ["calc.py"], "conflicts": []}
+        assert "return a + b" in (checkout / "calc.py").read_text()
+        (checkout / "calc.py").write_text("def add(*numbers):\n    return sum(numbers)\n")
+        in_the_way = person.type("task", "apply", task, "--repo", str(checkout))
+        assert in_the_way.status == 2
+        assert "does not fit onto" in in_the_way.err
+        asked = ("task", "conflicts", "--repo", str(repository))
+        assert person.type(*asked).out == modelled.type(*asked).out
+        assert person.type(*asked, "--json").json.keys() == modelled.type(*asked, "--json").json.keys()
         again = person.type("task", "message", task, "Name the numbers.", "--on", "calc.py:2")
         assert again.status == 0, again.err
         refused = person.type("task", "message", task, "x", "--on", "calc.py:99")
@@ -32,7 +44,8 @@ def test_commands_about_tasks_go_to_the_server_that_is_named(modelled: Any, repo
         unknown = person.type("task", "cancel", "zzz")
         assert unknown.status == 2
         assert "There is no task zzz" in unknown.err
-        assert not (modelled.folder / "elsewhere").exists()  # nothing of this machine's own was opened
+        # Nothing of this machine's own was opened, but for the checkout that the change was put on.
+        assert {one.name for one in (modelled.folder / "elsewhere").iterdir()} == {"repos"}
         nobody = e2e.Person(modelled.folder, person.variables | {"PULLWRIGHT_TOKEN": "pw_wrong"})
         assert "Not signed in" in (said := nobody.type("task", "list")).err or said.status == 2
     finally:

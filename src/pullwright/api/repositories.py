@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from pullwright.api.access import House, Reader, Writer
 from pullwright.api.orders import RepositoryNamed, TaskOrder, on_server
 from pullwright.api.problems import not_found, problems
+from pullwright.domain.access import Scope
 from pullwright.domain.errors import UsageError
 from pullwright.domain.forge import KNOWN
 from pullwright.domain.task import RepositoryRef
@@ -110,6 +111,19 @@ async def named_branches(named: RepositoryNamed, house: House, _: Writer) -> Bra
     """It is fetched for that, as it would be for a task."""
     reference = await house.repositories.locate(on_server(named.repository), Path("/"))
     return await _branches(house, reference, fetch=True)
+
+
+@router.post(
+    "/repositories/locate",
+    responses=problems(400, 401, 403, 404, 422),
+    summary="Which repository a location names",
+)
+async def locate(named: RepositoryNamed, house: House, caller: Reader) -> RepositoryRef:
+    """Its key leads to its environment, also before a task is handed in for it."""
+    reference = await house.repositories.locate(on_server(named.repository), Path("/"))
+    if caller.scope.includes(Scope.WRITE):
+        await house.record.know_repository(reference)
+    return reference
 
 
 async def _branches(house: Platform, reference: RepositoryRef, *, fetch: bool) -> Branches:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pullwright.cli.server import connected, named
+from pullwright.cli.server import connected, named, there
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pullwright.domain.transcript import Recorded
     from pullwright.flow.desk import Order, Say
     from pullwright.flow.followup import Heard
+    from pullwright.flow.landing import Landing
     from pullwright.flow.operations import Update
     from pullwright.flow.platform import Platform
+    from pullwright.repos.worktree import Applied
     from pullwright.store.record import Record
 
 LOOK_SECONDS = 0.5  # between two looks at a server's logs while a person watches
@@ -49,6 +51,14 @@ class Desk(Protocol):
 
     async def export(self, task_id: str, form: str, attempt: int | None) -> bytes:
         """Its change as a file: `patch`, `mbox` or `bundle`."""
+        ...
+
+    async def apply(self, task_id: str, attempt: int | None, checkout: str | None, *, markers: bool) -> Applied:
+        """Put its change onto a working tree of this machine: the repository's own, or another checkout's."""
+        ...
+
+    async def landing(self, repository: str) -> Landing:
+        """Which open changes of a repository conflict, and the order to merge them in."""
         ...
 
     async def steer(self, verb: Verb, task_id: str, **given: Any) -> Task:  # noqa: ANN401
@@ -110,6 +120,21 @@ class LocalDesk:
         from pullwright.flow import desk
 
         return await desk.export(self._platform, task_id, form, attempt)
+
+    async def apply(self, task_id: str, attempt: int | None, checkout: str | None, *, markers: bool) -> Applied:
+        """Put its change onto a working tree of this machine."""
+        from pullwright.flow import desk
+
+        if checkout is None:
+            return await desk.apply(self._platform, task_id, attempt, markers=markers)
+        bundle = await self.export(task_id, "bundle", attempt)
+        return await desk.apply_elsewhere(self._platform.repositories, bundle, checkout, Path.cwd(), markers=markers)
+
+    async def landing(self, repository: str) -> Landing:
+        """Which open changes of a repository conflict."""
+        from pullwright.flow.landing import landing
+
+        return await landing(self._platform, await self._platform.repositories.locate(repository, Path.cwd()))
 
     async def steer(self, verb: Verb, task_id: str, **given: Any) -> Task:  # noqa: ANN401
         """Do something with it."""
@@ -176,15 +201,13 @@ class ServerDesk:
     async def submit(self, order: Order, say: Say) -> Task:
         """Hand in a task; a path on disk is one of the server's."""
         say("handing it to the server")
-        repository = order.repository
-        if "://" not in repository and ":" not in repository:
-            repository = str((order.cwd / Path(repository).expanduser()).resolve())
         alike = "base from_pr onto with_changes attempts check setup image ask branch author commits"
         body = {name: value for name in alike.split() if (value := getattr(order, name)) not in (None, False)}
         lists = ("engines", "models", "sparse", "co_authors", "allow")
         body |= {name: list(value) for name in lists if (value := getattr(order, name))}
         limits = order.limits.model_dump(mode="json", exclude_none=True)
-        view = await self._client.submit(order.prompt, repository, **body, servers=dict(order.servers), limits=limits)
+        body |= {"servers": dict(order.servers), "limits": limits}
+        view = await self._client.submit(order.prompt, there(order.repository, order.cwd), **body)
         return await self._client.record(view.id)
 
     async def tasks(self, limit: int) -> list[Task]:
@@ -202,6 +225,24 @@ class ServerDesk:
     async def export(self, task_id: str, form: str, attempt: int | None) -> bytes:
         """Its change as a file."""
         return await self._client.export(task_id, form, attempt)
+
+    async def apply(self, task_id: str, attempt: int | None, checkout: str | None, *, markers: bool) -> Applied:
+        """Put its change onto a checkout of this machine, the current directory's if none is named."""
+        from pullwright.cli.house import settings
+        from pullwright.flow import desk
+        from pullwright.repos.mirror import Repositories
+
+        bundle = await self.export(task_id, "bundle", attempt)
+        ours = Repositories.of(settings(of_a_server=True))
+        return await desk.apply_elsewhere(ours, bundle, checkout or ".", Path.cwd(), markers=markers)
+
+    async def landing(self, repository: str) -> Landing:
+        """Which open changes of a repository conflict."""
+        from pullwright.flow.landing import Landing
+
+        known = await self._client.locate(there(repository, Path.cwd()))
+        found = await self._client.conflicts(known.key)
+        return Landing(tuple(found.order), tuple(found.conflicts), found.with_base, found.untold)
 
     async def steer(self, verb: Verb, task_id: str, **given: Any) -> Task:  # noqa: ANN401
         """Do something with it."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,12 @@ if TYPE_CHECKING:
     from pullwright.store.record import Record
 
 
-def settings() -> Settings:
-    """This process's settings. Raises `UsageError` where the command was sent to a server."""
+def settings(*, of_a_server: bool = False) -> Settings:
+    """This process's settings. Raises `UsageError` where a command was sent to a server that goes to none."""
     from pullwright.settings import Settings
 
-    keep_here()
+    if not of_a_server:
+        keep_here()
     return Settings.from_environment(os.environ)
 
 
@@ -48,13 +48,3 @@ async def opened_platform(*, serves: bool = False) -> AsyncIterator[Platform]:
         tell_here()
     async with build(ours) as platform:
         yield platform
-
-
-def with_platform(perform: Callable[[Platform], Awaitable[int]]) -> int:
-    """Carry out one command on everything; gives its exit status."""
-
-    async def opened() -> int:
-        async with opened_platform() as platform:
-            return await perform(platform)
-
-    return asyncio.run(opened())

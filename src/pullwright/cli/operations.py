@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from pullwright.cli.desk import with_desk
-from pullwright.cli.house import with_platform
 from pullwright.cli.task import see
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from pullwright.cli.desk import Desk
-    from pullwright.flow.platform import Platform
 
 Background = Annotated[bool, Parameter(name="--no-wait", negative=())]
 
@@ -172,16 +170,14 @@ def conflicts(*, repo: str = ".", json: bool = False) -> int:
         json: Print the order and the conflicts as a JSON object.
     """
 
-    async def perform(platform: Platform) -> int:
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.screen import Screen, answer, answer_json
         from pullwright.cli.summary import landing_lines
-        from pullwright.flow.landing import landing
 
         screen = Screen()
         with screen.moving():
             screen.step("comparing the open changes")
-            reference = await platform.repositories.locate(repo, Path.cwd())
-            found = await landing(platform, reference)
+            found = await desk.landing(repo)
         if json:
             answer_json(
                 {
@@ -195,7 +191,7 @@ def conflicts(*, repo: str = ".", json: bool = False) -> int:
             answer(landing_lines(found.order, found.clashes, found.with_base, found.untold))
         return 3 if found.clashes or found.with_base else 0
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pullwright.domain.errors import UsageError
@@ -70,6 +71,13 @@ def tell_here() -> None:
     if url := os.environ.get(URL, ""):
         why = f"{TOKEN} is not set" if not os.environ.get(TOKEN) else "this command goes to no server"
         sys.stderr.write(f"note: this is about this machine, not about {url}: {why}\n")
+
+
+def there(repository: str, cwd: Path) -> str:
+    """A repository as a server is told of it: a path is one of the server's, from its root on."""
+    if "://" in repository or (":" in repository and not repository.startswith(("/", "."))):
+        return repository
+    return str((cwd / Path(repository).expanduser()).resolve())
 
 
 @asynccontextmanager

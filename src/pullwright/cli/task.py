@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from pullwright.cli.desk import with_desk
-from pullwright.cli.house import with_platform
 
 if TYPE_CHECKING:
     from pullwright.cli.desk import Desk
     from pullwright.domain.task import Task
-    from pullwright.flow.platform import Platform
 
 app = App(name="task", help="Look at tasks and steer them. An ID may be shortened to its first letters.")
 
@@ -153,6 +151,7 @@ def apply(
     /,
     *,
     attempt: int | None = None,
+    repo: str | None = None,
     markers: Annotated[bool, Parameter(name="--3way", negative=())] = False,
     json: bool = False,
 ) -> int:
@@ -163,17 +162,18 @@ def apply(
     Args:
         task_id: The task.
         attempt: Which attempt's change, counted from 1; the delivered one if not given.
+        repo: The checkout to put it on, instead of the task's own repository. Of a server's task it is one of this
+            machine, the current directory's if not given.
         markers: Where the change does not fit, leave both sides between markers instead of changing nothing.
         json: Print the changed paths as a JSON object with the keys `paths` and `conflicts`.
     """
 
-    async def perform(platform: Platform) -> int:
+    async def perform(desk: Desk) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
         from pullwright.cli.words import count, shown
-        from pullwright.flow import desk
 
-        applied = await desk.apply(platform, task_id, attempt, markers=markers)
+        applied = await desk.apply(task_id, attempt, repo, markers=markers)
         if json:
             answer_json({"paths": applied.paths, "conflicts": applied.conflicts})
         else:
@@ -182,7 +182,7 @@ def apply(
             answer([Line(f"  {shown(path)}  both sides are in it", "warning") for path in applied.conflicts])
         return 3 if applied.conflicts else 0
 
-    return with_platform(perform)
+    return with_desk(perform)
 
 
 for _name in ("export", "update", "revert", "backport", "conflicts"):

@@ -12,7 +12,8 @@ from pullwright.client.address import checked
 from pullwright.client.errors import ApiError, Unreachable, error_of
 from pullwright.client.events import Frame, Happened, frames
 from pullwright.domain.contract import TaskView
-from pullwright.domain.task import Attempt, State, Task
+from pullwright.domain.landing import Candidate, Clash
+from pullwright.domain.task import Attempt, RepositoryRef, State, Task
 from pullwright.domain.transcript import Recorded
 
 PREFIX = "/api/v1"
@@ -45,6 +46,15 @@ class UpdateAnswer(BaseModel):
     task: TaskView
     needed: bool
     text: str
+
+
+class LandingAnswer(BaseModel):
+    """The open changes of a repository in the order to merge them in."""
+
+    order: list[Candidate]
+    conflicts: list[Clash]
+    with_base: dict[str, tuple[str, ...]]
+    untold: str
 
 
 class Client:
@@ -134,6 +144,14 @@ class Client:
         body = {"onto": list(onto), "model": model}
         answer = await self._send("POST", f"/tasks/{_part(task)}/backport", json=body)
         return _parsed(list[TaskView], answer.content)
+
+    async def locate(self, repository: str) -> RepositoryRef:
+        """Which repository a URL, or an absolute path on the server, names; its key leads to what is about it."""
+        return await self._ask(RepositoryRef, "POST", "/repositories/locate", json={"repository": repository})
+
+    async def conflicts(self, repository: str) -> LandingAnswer:
+        """Which open changes of a repository, by its key, conflict, and the order to merge them in."""
+        return await self._ask(LandingAnswer, "GET", f"/repositories/{_part(repository)}/conflicts")
 
     async def steer(self, task: str, verb: str, body: Mapping[str, Any] | None = None) -> TaskView:
         """Any verb of a task that answers with the task, by the name that its route has."""

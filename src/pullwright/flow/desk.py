@@ -39,7 +39,8 @@ from pullwright.flow.services import start_services
 from pullwright.flow.shelf import shelf
 from pullwright.flow.takeup import named, take_up_branch, take_up_pull_request
 from pullwright.repos.commits import Signing, check_signing, person_of
-from pullwright.repos.export import exported
+from pullwright.repos.export import exported, take_bundle
+from pullwright.repos.mirror import Repositories
 from pullwright.repos.worktree import Applied
 from pullwright.sandbox.base import ExecRequest, Finding, Process, Sandbox
 
@@ -290,6 +291,16 @@ async def apply(platform: Platform, task_id: str, attempt: int | None = None, *,
     repository = task.request.repository
     await platform.repositories.fetch(repository)
     return await platform.repositories.apply_to_working_tree(repository, change.base, change.head, markers=markers)
+
+
+async def apply_elsewhere(
+    repositories: Repositories, bundle: bytes, checkout: str, cwd: Path, *, markers: bool = False
+) -> Applied:
+    """Put a change that came as a bundle onto another checkout of the repository, as `apply` does."""
+    reference = await repositories.locate(checkout, cwd)
+    store = await repositories.fetch(reference)
+    base, head = await take_bundle(store, bundle)
+    return await repositories.apply_to_working_tree(reference, base, head, markers=markers)
 
 
 async def findings(platform: Platform) -> list[Finding]:

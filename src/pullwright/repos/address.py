@@ -93,6 +93,14 @@ async def _at_path(path: Path, written: str) -> RepositoryRef:
     return reference(location, location.rstrip("/").rsplit("/", 1)[-1])
 
 
+def known(location: str) -> RepositoryRef:
+    """The reference of a location that `locate` has given before."""
+    if _URL.match(location):
+        return _at_url(location)
+    name = location.rstrip("/").rsplit("/", 1)[-1]
+    return reference(location, name if location.startswith("/") else name.rsplit(":", 1)[-1])
+
+
 def _refusal(written: str, said: str) -> str:
     if "not a git repository" in said:
         return (

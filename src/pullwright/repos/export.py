@@ -1,10 +1,15 @@
-"""A change as a file to carry elsewhere: a patch, a series of mails, a bundle."""
+"""A change as a file to carry elsewhere: a patch, a series of mails, a bundle, which can be taken in again."""
 
-from pullwright.repos import git
+import re
+
+from pullwright.domain.errors import HostileObject, RepositoryError, UsageError
+from pullwright.repos import checkpoints, git
 from pullwright.repos.bare import BareStore
 from pullwright.repos.change import PATCH_LIMIT, patch
 from pullwright.repos.commits import Hand, write_commit
-from pullwright.repos.merge import author_of, commits_between
+from pullwright.repos.merge import MOST_COMMITS, author_of, commits_between
+
+_BUNDLE = re.compile(rb"# v2 git bundle\n-([0-9a-f]{40})[^\n]*\n([0-9a-f]{40}) [^\n]*\n\n")
 
 FORMATS = ("patch", "mbox", "bundle")
 
@@ -40,3 +45,25 @@ async def _bundle(store: BareStore, base: str, head: str, branch: str) -> bytes:
     packing = ("pack-objects", "--revs", "--thin", "--delta-base-offset", "-q", "--stdout")
     pack = await git.git(store.call(limit=PATCH_LIMIT), *packing, stdin=wanted)
     return f"# v2 git bundle\n-{base} \n{head} refs/heads/{branch}\n\n".encode() + pack
+
+
+async def take_bundle(store: BareStore, data: bytes) -> tuple[str, str]:
+    """Make a bundle's commits part of a store that has what they were made on; gives the base and the head.
+
+    Raises `UsageError` where the store has no such base, `RepositoryError` for what is no bundle of one change.
+    """
+    header = _BUNDLE.match(data)
+    if header is None:
+        raise RepositoryError("what came as a bundle is none of one change; it was left out")
+    base, head = header[1].decode(), header[2].decode()
+    if await store.commit_at(base) is None:
+        raise UsageError(
+            f"{store.name} has no commit {base[:12]} on any branch, on which the change was made. Fetch it into the "
+            "checkout first (`git fetch`, then `git branch`), or use `pullwright task diff` and `git apply --3way`."
+        )
+    if await store.commit_at(head) is None:
+        try:
+            await checkpoints.take_commit_pack(store, head, data[header.end() :], base, MOST_COMMITS, PATCH_LIMIT)
+        except HostileObject as error:
+            raise RepositoryError(f"the bundle of {head[:12]} was not taken in: {error}") from error
+    return base, head

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, Select, Text, and_, exists, func, or_, s
 from pullwright.domain.receipt import Verdict
 from pullwright.domain.task import Mode, Need, PullRequest, RepositoryRef, State, TaskRequest
 from pullwright.domain.value import Value
-from pullwright.store.schema import ATTEMPTS, TASKS
+from pullwright.repos.address import known
+from pullwright.store.schema import ATTEMPTS, REPOSITORIES, TASKS
 from pullwright.store.surface import to_json_text
 
 _TITLE = 200
@@ -172,10 +173,13 @@ def known_repositories(connection: Connection) -> list[KnownRepository]:
 
 
 def repository_of(connection: Connection, key: str) -> RepositoryRef | None:
-    """The repository of that key, if a task was ever handed in for it."""
+    """The repository of that key, if a task was ever handed in for it or somebody located it."""
     newest = select(TASKS.c.request).where(TASKS.c.repository == key).order_by(TASKS.c.created.desc()).limit(1)
     request = connection.execute(newest).scalar()
-    return None if request is None else RepositoryRef.model_validate(request["repository"])
+    if request is not None:
+        return RepositoryRef.model_validate(request["repository"])
+    location = connection.execute(select(REPOSITORIES.c.location).where(REPOSITORIES.c.key == key)).scalar()
+    return None if location is None else known(location)
 
 
 def narrowed(query: Select[Any], wanted: BoardFilter) -> Select[Any]:

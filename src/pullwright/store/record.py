@@ -192,7 +192,7 @@ class Record:
         return await self._database.read(board.known_repositories)
 
     async def repository(self, key: str) -> RepositoryRef:
-        """A repository that a task was handed in for, by its key. Raises `UsageError`."""
+        """A repository that a task was handed in for, or that somebody located, by its key. Raises `UsageError`."""
         found = await self._database.read(board.repository_of, key)
         if found is None:
             raise UsageError(f"There is no repository {key} that a task was handed in for.")

@@ -83,6 +83,7 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /repositories": VIEWER,
     "GET /repositories/{key}/branches": VIEWER,
     "POST /repositories/branches": MEMBER,
+    "POST /repositories/locate": VIEWER,
     "GET /engines": VIEWER,
     "GET /models": VIEWER,
     "POST /tasks/estimate": MEMBER,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pullwright.domain.errors import RepositoryError
+from pullwright.domain.errors import RepositoryError, UsageError
 from pullwright.repos.commits import Hand
-from pullwright.repos.export import exported
+from pullwright.repos.export import exported, take_bundle
 from pullwright.repos.merge import Conflict, commits_between, common, markers_left, merge, replay, three_way
 from pullwright.repos.mirror import Repositories, Store
 
@@ -173,3 +173,34 @@ async def test_a_change_is_carried_elsewhere_in_every_form(
     clone.git("bundle", "verify", str(ground / "bundle"))
     clone.git("fetch", "-q", str(ground / "bundle"), "pullwright/abc:taken")
     assert clone.rev("taken") == head
+    mine.git("clone", "-q", "--no-local", "--single-branch", "-b", "main", ".", str(ground / "another"))
+    another = at(ground / "another")
+    theirs = await opened(repositories, another)
+    assert await theirs.commit_at(head) is None
+    assert await take_bundle(theirs, forms["bundle"]) == (base, head)
+    ref = await repositories.locate(str(ground / "another"), ground)
+    (ground / "another" / "long").write_text(LONG.replace("line 9\n", "LINE 9\n"))
+    applied = await repositories.apply_to_working_tree(ref, base, head)
+    assert set(applied.paths) == {"binary", "long", "mode", *(["side"] if with_merge else [])}
+    assert "LINE 3\n" in (text := (ground / "another" / "long").read_text())
+    assert "LINE 9\n" in text
+
+
+async def test_a_bundle_that_does_not_fit_is_told_and_left_out(
+    mine: Person, at: At, repositories: Repositories, ground: Path
+) -> None:
+    base = mine.commit({"long": LONG})
+    mine.git("clone", "-q", "--no-local", ".", str(ground / "behind"))
+    late = mine.commit({"long": LONG.replace("line 1\n", "one\n")})
+    head = mine.commit({"long": LONG.replace("line 3\n", "three\n")})
+    store = await opened(repositories, mine)
+    bundle = await exported(store, late, head, "pullwright/abc", "bundle")
+    behind = await opened(repositories, at(ground / "behind"))
+    with pytest.raises(UsageError, match="git fetch"):
+        await take_bundle(behind, bundle)
+    with pytest.raises(RepositoryError, match="is none of one change"):
+        await take_bundle(behind, b"<html>")
+    broken = bundle.replace(late.encode(), base.encode())  # made on another commit than it says
+    with pytest.raises(RepositoryError, match="was not taken in"):
+        await take_bundle(behind, broken)
+    assert await behind.commit_at(head) is None
