@@ -8,6 +8,7 @@ from pullwright.api.access import COOKIE, OWN_PAGES, Admin, House, Reader, Whole
 from pullwright.api.codes import Codes
 from pullwright.api.orders import SignIn, TokenOrder
 from pullwright.api.problems import Refused, problems
+from pullwright.api.sign_in import SignedOut, way_out
 from pullwright.domain.access import Role, Scope, Token
 from pullwright.flow import desk
 from pullwright.flow.callers import end_session, open_session
@@ -85,12 +86,16 @@ async def sign_in(given: SignIn, request: Request, response: Response, whole: Wh
     give_cookie(request, response, await open_session(whole.record, token=token.id))
 
 
-@router.delete("/session", status_code=204, responses=problems(401, 403), summary="Sign a browser out")
-async def sign_out(request: Request, response: Response, whole: Whole, _: Reader) -> None:
-    """The cookie is worth nothing from now on. A token that it was got with stays good; revoke it to end it, too."""
-    if cookie := request.cookies.get(COOKIE):
-        await end_session(whole.record, cookie)
+@router.delete("/session", responses=problems(401, 403), summary="Sign a browser out")
+async def sign_out(request: Request, response: Response, whole: Whole, _: Reader) -> SignedOut:
+    """The cookie is worth nothing from now on. A token that it was got with stays good; revoke it to end it, too.
+
+    Who signed in at an issuer may still be signed in there; `end` is where that ends.
+    """
+    cookie = request.cookies.get(COOKIE)
+    ended = await end_session(whole.record, cookie) if cookie else None
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return await way_out(request, response, whole, ended)
 
 
 @router.get("/doctor", responses=problems(401, 403), summary="What this machine offers, and what is missing")

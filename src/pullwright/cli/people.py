@@ -130,7 +130,7 @@ def sign_in(*, secret_stdin: bool = False, json: bool = False) -> int:
 
     Args:
         secret_stdin: Read the client's secret from standard input and keep it, encrypted, in the record.
-        json: Print it as a JSON object with the keys `issuer`, `client_id`, `redirect`, `secret`.
+        json: Print it as a JSON object with the keys `issuer`, `client_id`, `redirect`, `ended`, `secret`.
     """
 
     async def perform(record: Record) -> int:
@@ -139,7 +139,7 @@ def sign_in(*, secret_stdin: bool = False, json: bool = False) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
         from pullwright.domain.errors import UsageError
-        from pullwright.flow.oidc import CALLBACK, SECRET
+        from pullwright.flow.oidc import CALLBACK, ENDED, SECRET
 
         if secret_stdin:
             secret = sys.stdin.readline().strip()
@@ -149,16 +149,18 @@ def sign_in(*, secret_stdin: bool = False, json: bool = False) -> int:
         known = record.settings.sign_in
         kept = known is not None and known.client_secret is not None
         where = "variable" if kept else "kept" if await record.secret(*SECRET) is not None else None
-        redirect = f"{record.settings.url or 'http://127.0.0.1:8400'}{CALLBACK}"
+        here = record.settings.url or "http://127.0.0.1:8400"
+        redirect, ended = f"{here}{CALLBACK}", f"{here}{ENDED}"
         if json:
             told = {"issuer": known and known.issuer, "client_id": known and known.client_id}
-            answer_json({**told, "redirect": redirect, "secret": where})
+            answer_json({**told, "redirect": redirect, "ended": ended, "secret": where})
             return 0
         if known is None:
             answer([Line("nobody vouches for people: set PULLWRIGHT_OIDC_ISSUER and PULLWRIGHT_OIDC_CLIENT_ID")])
         else:
             answer([Line(f"{known.issuer} vouches for people; it calls this server {known.client_id}")])
-        answer([Line(f"  redirect URI  {redirect}"), Line(f"  secret        {where or 'none: a public client'}")])
+        named = {"redirect URI": redirect, "after sign-out": ended, "secret": where or "none: a public client"}
+        answer([Line(f"  {name:14}  {value}") for name, value in named.items()])
         return 0
 
     return _with_record(perform)

@@ -121,6 +121,7 @@ class Session(Value):
     digest: str
     user: str | None = None
     token: str | None = Field(None, description="The id of the token that it signed in with: it ends with that.")
+    hint: str | None = Field(None, description="The ID token it began with: the issuer knows its own session by it.")
     created: datetime
     expires: datetime
 

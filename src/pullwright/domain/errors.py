@@ -7,6 +7,7 @@ PullwrightError
 │   ├── UnknownBase                   the base names no commit
 │   └── NothingToCheck                no test command is known and none was given
 ├── NotAllowed (PermissionError)      whoever asks may not do it
+│   └── SignInRefused                 who comes from an issuer is not let in; `why` in one word
 ├── ConfigurationError (ValueError)   the platform's own settings are wrong
 │   └── ModelUnavailable              no model is configured, or its key, name or address is wrong
 │       └── ModelUnreachable          nothing answers at its address
@@ -34,6 +35,7 @@ PullwrightError
 """
 
 from datetime import datetime
+from typing import Literal
 
 
 class PullwrightError(Exception):
@@ -62,6 +64,27 @@ class NothingToCheck(UsageError):
 
 class NotAllowed(PullwrightError, PermissionError):
     """Whoever asks may not do it."""
+
+
+SignInWhy = Literal[
+    "denied",  # the issuer, or the person there, said no
+    "stale",  # begun in another browser, ended, or too old
+    "misconfigured",  # the platform's own settings, or what the issuer knows of it
+    "unfit",  # what the issuer sent does not stand up
+    "unreachable",
+    "unverified",  # nobody has verified their address there, and by nothing else are they known
+    "unknown",
+    "removed",
+]
+"""Why somebody who comes from an issuer is not let in."""
+
+
+class SignInRefused(NotAllowed):
+    """Who comes from an issuer is not let in."""
+
+    def __init__(self, message: str, why: SignInWhy) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class ConfigurationError(PullwrightError, ValueError):

@@ -31,19 +31,24 @@ async def by_session(record: Record, secret: str) -> Caller | None:
     return None if session.user is None else await _person(record, session.user, Scope.ADMIN)
 
 
-async def open_session(record: Record, *, token: str | None = None, user: str | None = None) -> str:
-    """Sign a browser in, with a token by its id or as a user; gives what its cookie is to hold. It is kept nowhere."""
+async def open_session(
+    record: Record, *, token: str | None = None, user: str | None = None, hint: str | None = None
+) -> str:
+    """Sign a browser in, with a token by its id or as a user; gives what its cookie is to hold. It is kept nowhere.
+
+    `hint` is the ID token of an issuer who vouches for the user.
+    """
     secret = secrets.token_urlsafe(32)
     started = now()
     expires = started + timedelta(days=SESSION_DAYS)
-    session = Session(digest=digest(secret), user=user, token=token, created=started, expires=expires)
+    session = Session(digest=digest(secret), user=user, token=token, hint=hint, created=started, expires=expires)
     await record.people.add_session(session)
     return secret
 
 
-async def end_session(record: Record, secret: str) -> None:
-    """Sign a browser out: its cookie is worth nothing from now on."""
-    await record.people.end_session(digest(secret))
+async def end_session(record: Record, secret: str) -> Session | None:
+    """Sign a browser out: its cookie is worth nothing from now on. Gives the session that this has ended."""
+    return await record.people.end_session(digest(secret))
 
 
 def as_seen_by(platform: Platform, caller: Caller) -> Platform:

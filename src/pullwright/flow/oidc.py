@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pullwright.domain.access import SignIn, digest
-from pullwright.domain.errors import ConfigurationError, NotAllowed, SignInUnavailable
+from pullwright.domain.errors import ConfigurationError, SignInRefused, SignInUnavailable
 from pullwright.domain.value import now
 from pullwright.settings import SignInSettings
 from pullwright.store.record import Record
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     import httpx
 
 CALLBACK = "/api/v1/session/oidc/callback"
+ENDED = "/api/v1/session/oidc/ended"
 MINUTES = 10
 SECONDS = 15.0  # of one question to the issuer
 LEEWAY = 60  # seconds that clocks may differ
 SECRET = ("house", "oidc-client-secret")  # scope and name in the vault, where no variable holds it
 _KNOWN_SECONDS = 600.0
 _MOST_BYTES = 512 * 1024
+_LONGEST_HINT = 4096  # it travels in an address, and servers take those of about 8000
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 
 
@@ -42,6 +44,7 @@ class Claims:
     unverified: bool  # there is an address that nobody has verified
     name: str | None
     groups: frozenset[str]
+    token: str  # the ID token that says so
 
 
 @dataclass
@@ -84,16 +87,37 @@ class Issuer:
     async def finish(
         self, record: Record, *, state: str, browser: str | None, code: str, issuer: str | None
     ) -> tuple[Claims, str]:
-        """Who has signed in, and where they came from. Raises `NotAllowed` where anything does not fit."""
+        """Who has signed in, and where they came from. Raises `SignInRefused` where anything does not fit."""
         begun = await record.people.end_sign_in(digest(state), now())
         if begun is None or browser is None or digest(browser) != begun.browser:
-            raise NotAllowed("this sign-in was not begun in this browser, has ended, or is too old; begin it again")
+            raise SignInRefused(
+                "this sign-in was not begun in this browser, has ended, or is too old; begin it again", "stale"
+            )
         about = await self._about()
         named = about.get("authorization_response_iss_parameter_supported")
         if (issuer is None and named) or issuer not in (None, self.settings.issuer):
-            raise NotAllowed(f"the answer comes from another issuer than {self.settings.issuer}; begin again")
+            raise SignInRefused(
+                f"the answer comes from another issuer than {self.settings.issuer}; begin again", "unfit"
+            )
         tokens = await self._exchange(record, about, begun, code)
-        return self._claims(await self._checked(about, begun, tokens)), begun.back
+        checked = await self._checked(about, begun, tokens)
+        return self._claims(checked, str(tokens["id_token"])), begun.back
+
+    async def way_out(self, hint: str | None, back: str, state: str) -> str | None:
+        """Where a browser ends its session at the issuer, too; None where the issuer has no such place.
+
+        https://openid.net/specs/openid-connect-rpinitiated-1_0.html. Raises `SignInUnavailable`.
+        """
+        from authlib.common.urls import add_params_to_uri
+
+        endpoint = (await self._about()).get("end_session_endpoint")
+        if not isinstance(endpoint, str) or not _safe(endpoint, self.settings.issuer):
+            return None
+        asked = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back, "state": state}
+        if hint is not None and len(hint) <= _LONGEST_HINT:
+            asked["id_token_hint"] = hint
+        address: str = add_params_to_uri(endpoint, asked.items())
+        return address
 
     async def _about(self) -> Any:  # noqa: ANN401 - JSON
         """The issuer's own description (https://openid.net/specs/openid-connect-discovery-1_0.html)."""
@@ -156,8 +180,8 @@ class Issuer:
             claims.validate(leeway=LEEWAY)
         except (JoseError, ValueError, TypeError) as error:
             said = str(error) or type(error).__name__
-            raise NotAllowed(
-                f"what {self.settings.issuer} signed does not fit this sign-in ({said}); begin again"
+            raise SignInRefused(
+                f"what {self.settings.issuer} signed does not fit this sign-in ({said}); begin again", "unfit"
             ) from error
         return dict(token.claims)
 
@@ -177,10 +201,10 @@ class Issuer:
         self._known["keys"] = (keys, time.monotonic() + _KNOWN_SECONDS)
         return jwt.decode(text, keys, algorithms=list(_ALGORITHMS))
 
-    def _claims(self, claims: Mapping[str, Any]) -> Claims:
+    def _claims(self, claims: Mapping[str, Any], token: str) -> Claims:
         subject, email = claims.get("sub"), claims.get("email")
         if not isinstance(subject, str) or not 0 < len(subject) <= 255:
-            raise NotAllowed(f"{self.settings.issuer} does not say who has signed in")
+            raise SignInRefused(f"{self.settings.issuer} does not say who has signed in", "unfit")
         given = email.lower() if isinstance(email, str) and 0 < len(email) <= 320 else None
         verified = claims.get("email_verified") is True or claims.get("email_verified") == "true"
         groups = claims.get(self.settings.groups_claim)
@@ -193,6 +217,7 @@ class Issuer:
             unverified=given is not None and not verified,
             name=name if isinstance(name, str) else None,
             groups=frozenset(one for one in named if isinstance(one, str)),
+            token=token,
         )
 
     async def _ask(
@@ -215,7 +240,10 @@ class Issuer:
             raise SignInUnavailable(f"{issuer} answered {answer.status_code} and no JSON to {url}") from error
         if answer.status_code in (400, 401) and method == "POST":
             why = str(said.get("error_description") or said.get("error") or "no reason given")[:300]
-            raise NotAllowed(f"{issuer} does not take the sign-in ({why}); begin again")
+            ours = said.get("error") in ("invalid_client", "unauthorized_client")
+            raise SignInRefused(
+                f"{issuer} does not take the sign-in ({why}); begin again", "misconfigured" if ours else "unfit"
+            )
         if not answer.is_success:
             raise SignInUnavailable(f"{issuer} answered {answer.status_code} to {url}")
         return said

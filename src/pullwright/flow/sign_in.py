@@ -5,7 +5,7 @@ import re
 import secrets
 
 from pullwright.domain.access import HANDLE, Role, User
-from pullwright.domain.errors import NotAllowed, UsageError
+from pullwright.domain.errors import SignInRefused, UsageError
 from pullwright.domain.value import now
 from pullwright.flow.oidc import Claims
 from pullwright.settings import SignInSettings
@@ -15,11 +15,11 @@ from pullwright.store.record import Record
 async def known_as(record: Record, settings: SignInSettings, claims: Claims) -> User:
     """The user whom these claims speak of, with role and teams as the issuer has them now.
 
-    Raises `NotAllowed` where they are not to be let in.
+    Raises `SignInRefused` where they are not to be let in.
     """
     user = await record.people.user_of(claims.issuer, claims.subject)
     if user is not None and user.removed is not None:
-        raise NotAllowed(f"{user.name} was removed here; an admin can make another user")
+        raise SignInRefused(f"{user.name} was removed here; an admin can make another user", "removed")
     role = role_of(settings, claims)
     if user is None:
         user = await _first_time(record, claims, role)
@@ -27,7 +27,7 @@ async def known_as(record: Record, settings: SignInSettings, claims: Claims) -> 
         # The issuer gave the role and has taken it back.
         await record.people.change_user(user.id, role=Role.VIEWER)
         await record.people.claim_teams(user.id, frozenset())
-        raise NotAllowed(f"{user.name} is in none of the groups that may use this server any more")
+        raise SignInRefused(f"{user.name} is in none of the groups that may use this server any more", "unknown")
     if role is not None and (user.role is not role or not user.claimed):
         user = await record.people.change_user(user.id, role=role, claimed=True)
     teams = frozenset(team for group, team in settings.teams.items() if group in claims.groups)
@@ -54,10 +54,11 @@ async def _first_time(record: Record, claims: Claims, role: Role | None) -> User
                 return await record.people.change_user(user.id, issuer=claims.issuer, subject=claims.subject)
     if role is None:
         why = "their mail address is not verified there, and " if claims.unverified else ""
-        raise NotAllowed(
+        raise SignInRefused(
             f"{claims.name or claims.subject} is known at {claims.issuer} but not here: {why}no group of theirs is let "
             "in. An admin makes them a user (`pullwright user add NAME --email ADDRESS`) or names a group in "
-            "PULLWRIGHT_OIDC_MEMBERS"
+            "PULLWRIGHT_OIDC_MEMBERS",
+            "unverified" if claims.unverified else "unknown",
         )
     return await _made(record, claims, role)
 
@@ -80,7 +81,7 @@ async def _made(record: Record, claims: Claims, role: Role) -> User:
             return await record.people.add_user(user)
         except UsageError:
             continue  # the name is taken, and names are never shared
-    raise NotAllowed(f"no name is free for {claims.subject}; an admin has to make a user")
+    raise SignInRefused(f"no name is free for {claims.subject}; an admin has to make a user", "unknown")
 
 
 def _handle(text: str | None) -> str | None:

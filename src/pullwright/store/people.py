@@ -112,9 +112,9 @@ class People:
         """A session that is still good at that time, with the token that it stands on, if any."""
         return await self._database.read(_session, digest, at)
 
-    async def end_session(self, digest: str) -> None:
-        """Forget a session."""
-        await self._database.write(_end_session, digest)
+    async def end_session(self, digest: str) -> Session | None:
+        """Forget a session; gives what it was."""
+        return await self._database.write(_end_session, digest)
 
 
 def _add_user(connection: Connection, user: User) -> User:
@@ -262,8 +262,10 @@ def _session(connection: Connection, digest: str, at: datetime) -> tuple[Session
     return None if token is None else (session, token_from(token))
 
 
-def _end_session(connection: Connection, digest: str) -> None:
+def _end_session(connection: Connection, digest: str) -> Session | None:
+    row = connection.execute(select(SESSIONS).where(SESSIONS.c.digest == digest)).first()
     connection.execute(delete(SESSIONS).where(SESSIONS.c.digest == digest))
+    return None if row is None else Session.model_validate(dict(row._mapping))
 
 
 def token_from(row: Row[Any]) -> Token:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0014"
+HEAD = "0015"
 """The last migration; a record that stands there needs nothing done."""
 
 
@@ -241,6 +241,7 @@ SESSIONS = Table(
     Column("token", String(16), ForeignKey("tokens.id")),
     Column("created", Moment, nullable=False),
     Column("expires", Moment, nullable=False),
+    Column("hint", Text),
 )
 
 TOKENS = Table(

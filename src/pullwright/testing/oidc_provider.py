@@ -38,6 +38,8 @@ class OidcProvider:
     claims: dict[str, Any] = field(default_factory=dict)
     algorithm: str = "RS256"
     asked: list[str] = field(default_factory=list)  # paths, in order
+    ends: bool = True  # whether it has a place to sign out at
+    issued: list[str] = field(default_factory=list)  # ID tokens, in order
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
     _key: RSAKey = field(default_factory=lambda: _new_key())
     _signs: RSAKey | None = None
@@ -82,6 +84,13 @@ class OidcProvider:
         self._codes[code] = asked
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state'], 'iss': self.issuer})}"
 
+    def leave(self, address: str) -> str:
+        """What a browser does that is sent here to sign out: the address that it is sent back to."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        if asked.get("client_id") != self.client_id or asked.get("id_token_hint") not in self.issued:
+            raise ValueError("not a session of that client")
+        return f"{asked['post_logout_redirect_uri']}?{urlencode({'state': asked['state']})}"
+
     async def _answer(self, request: Request) -> Reply:
         self.asked.append(request.path)
         match request.path:
@@ -94,7 +103,8 @@ class OidcProvider:
         return _json({"error": "not_found"}, 404)
 
     def _about(self) -> dict[str, Any]:
-        return {
+        end = {"end_session_endpoint": f"{self.issuer}/end?client=1"} if self.ends else {}
+        return end | {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
@@ -120,7 +130,8 @@ class OidcProvider:
         moment = int(time.time())
         right = {"iss": self.issuer, "aud": self.client_id, "iat": moment, "exp": moment + 300, "nonce": asked["nonce"]}
         claims = {name: value for name, value in (right | self.person | self.claims).items() if value is not None}
-        return _json({"access_token": "opaque", "token_type": "Bearer", "id_token": self._id_token(claims)})
+        self.issued.append(self._id_token(claims))
+        return _json({"access_token": "opaque", "token_type": "Bearer", "id_token": self.issued[-1]})
 
     def _id_token(self, claims: dict[str, Any]) -> str:
         if self.algorithm == "none":

@@ -22,7 +22,7 @@ OPEN = {
     ("GET", f"{PREFIX}/health"),
     ("POST", f"{PREFIX}/session"),
     ("POST", f"{PREFIX}/webhooks/{{host}}"),
-    *(("GET", f"{PREFIX}/session/{path}") for path in ("ways", "oidc", "oidc/callback")),
+    *(("GET", f"{PREFIX}/session/{path}") for path in ("ways", "oidc", "oidc/callback", "oidc/ended")),
 }
 
 
@@ -88,7 +88,7 @@ async def test_a_browser_changes_things_from_our_own_pages_only(platform: Platfo
     assert (await client.post(f"/tasks/{task.id}/cancel", headers=ours)).status_code == 202
     assert secret not in signed.headers["set-cookie"]
     kept = {"cookie": f"pullwright={client.cookies['pullwright']}"}
-    assert (await client.delete("/session", headers=ours)).status_code == 204
+    assert (await client.delete("/session", headers=ours)).json() == {"issuer": None, "end": None}
     assert (await client.get("/me")).status_code == 401
     assert (await client.get("/me", headers=kept)).status_code == 401
     assert (await client.get("/me", headers={"cookie": f"pullwright={secret}"})).status_code == 401

@@ -36,6 +36,7 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /session/ways": ANYBODY,
     "GET /session/oidc": ANYBODY,
     "GET /session/oidc/callback": ANYBODY,
+    "GET /session/oidc/ended": ANYBODY,
     "GET /me": VIEWER,
     "GET /doctor": ADMIN,
     "GET /tokens": VIEWER,  # their own

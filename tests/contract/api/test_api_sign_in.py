@@ -10,14 +10,17 @@ import httpx
 import pytest
 
 from pullwright.api.app import PREFIX, application
-from pullwright.domain.access import Role, User
+from pullwright.domain.access import Role, Scope, User
 from pullwright.domain.value import now
 from pullwright.flow.platform import Platform
+from pullwright.flow.tokens import issue
 from pullwright.settings import Settings
 from pullwright.testing.oidc_provider import OidcProvider
 from pullwright.wiring import build
 
 Open = Callable[..., Awaitable[tuple[Platform, httpx.AsyncClient]]]
+OURS = {"x-pullwright": "1"}
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ async def test_somebody_signs_in_and_out(issuer: OidcProvider, opened: Open) -> 
     me = (await client.get("/me")).json()
     assert (me["name"], me["role"], me["teams"]) == ("ada", "member", ["core"])
     assert (await client.post("/tasks/x/cancel")).status_code == 403  # not from our pages
-    assert (await client.delete("/session", headers={"x-pullwright": "1"})).status_code == 204
+    assert (await client.delete("/session", headers=OURS)).status_code == 200
     assert (await client.get("/me")).status_code == 401
     assert [user.name for user in await platform.record.people.users()] == ["ada"]
     assert (await signed_in(issuer, client)).status_code == 302
@@ -219,6 +222,67 @@ async def test_the_secret_may_be_in_the_vault(issuer: OidcProvider, opened: Open
     assert (await signed_in(issuer, client)).status_code == 302
 
 
+async def test_a_browser_that_is_not_let_in_is_led_to_the_console(
+    issuer: OidcProvider, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one word of ours, whatever was sent; programs are told the problem, as every other test here is."""
+    platform, client = await opened(MEMBERS="eng")
+
+    async def led(address: str, **params: str) -> str:
+        answer = await client.get(address, params=params or None, headers=BROWSER)
+        assert answer.status_code == 302, answer.text
+        return answer.headers["location"]
+
+    callback = "/session/oidc/callback"
+    assert await led(callback, error="access_denied", state="x") == "/#sign-in=denied"
+    assert await led(callback, error="temporarily_unavailable") == "/#sign-in=unreachable"
+    assert await led(callback, error="<b>Call 555 0100</b>\r\n") == "/#sign-in=unfit"
+    assert await led(callback) == "/#sign-in=stale"
+    assert await led(callback, state="x" * 43, code="y") == "/#sign-in=stale"
+    assert await led(await there_and_back(issuer, client)) == "/#sign-in=unknown"
+    issuer.person["email_verified"] = False
+    assert await led(await there_and_back(issuer, client)) == "/#sign-in=unverified"
+    issuer.claims = {"nonce": "another"}
+    assert await led(await there_and_back(issuer, client)) == "/#sign-in=unfit"
+    assert "does not fit this sign-in" in caplog.text
+    issuer.claims, issuer.person["groups"] = {}, ["eng"]
+    assert await led(await there_and_back(issuer, client, back="/tasks/x")) == "/tasks/x"
+    await platform.record.people.remove_user("ada")
+    assert await led(await there_and_back(issuer, client)) == "/#sign-in=removed"
+    issuer.client_secret = "another"
+    assert await led(await there_and_back(issuer, client)) == "/#sign-in=misconfigured"
+
+
+async def test_signing_out_ends_the_session_at_the_issuer_too(issuer: OidcProvider, opened: Open) -> None:
+    platform, client = await opened(ROLE="member")
+    await signed_in(issuer, client)
+    told = (await client.delete("/session", headers=OURS)).json()
+    assert told["issuer"] == "127.0.0.1"
+    asked = parse_qs(urlsplit(told["end"]).query)
+    assert told["end"].startswith(f"{issuer.issuer}/end?client=1&")
+    assert asked["id_token_hint"] == issuer.issued
+    assert asked["post_logout_redirect_uri"] == ["http://127.0.0.1:8400/api/v1/session/oidc/ended"]
+    back = issuer.leave(told["end"])
+    # Nobody else can make a page say that a browser is signed out there.
+    assert (await client.get(back + "x")).headers["location"] == "/"
+    await signed_in(issuer, client)
+    back = issuer.leave((await client.delete("/session", headers=OURS)).json()["end"])
+    assert (await client.get(back)).headers["location"] == "/#signed-out=everywhere"
+    assert (await client.get(back)).headers["location"] == "/"
+    # A session that no issuer stands behind ends here alone.
+    _, secret = await issue(platform.record, "browser", Scope.READ)
+    await client.post("/session", json={"token": secret}, headers=OURS)
+    assert (await client.delete("/session", headers=OURS)).json() == {"issuer": None, "end": None}
+
+
+async def test_an_issuer_without_a_way_out_is_named(issuer: OidcProvider, opened: Open) -> None:
+    issuer.ends = False
+    _, client = await opened(ROLE="member")
+    await signed_in(issuer, client)
+    assert (await client.delete("/session", headers=OURS)).json() == {"issuer": "127.0.0.1", "end": None}
+    assert (await client.get("/me")).status_code == 401
+
+
 async def test_without_an_issuer_there_is_nothing_to_sign_in_at(client: httpx.AsyncClient) -> None:
     assert (await client.get("/session/ways")).json() == {"oidc": None}
     assert (await client.get("/session/oidc")).status_code == 404
@@ -228,3 +292,4 @@ async def test_an_issuer_that_is_down_is_said_to_be(issuer: OidcProvider, opened
     _, client = await opened(ROLE="member", ISSUER="http://127.0.0.1:9")
     answer = await client.get("/session/oidc")
     assert (answer.status_code, "cannot be reached" in answer.text) == (502, True)
+    assert (await client.get("/session/oidc", headers=BROWSER)).headers["location"] == "/#sign-in=unreachable"

@@ -7,6 +7,9 @@ from playwright.sync_api import Page, expect
 
 
 def test_the_printed_address_signs_one_browser_in_once(served: Any, page: Page, browse: Callable[..., Any]) -> None:
+    page.goto(f"{served.address}/usage#sign-in=unknown")
+    expect(page.get_by_role("alert")).to_contain_text("An admin lets you in")
+    assert page.url == f"{served.address}/usage"
     page.goto(f"{served.address}/#code={served.code}")
     expect(page.get_by_role("navigation")).to_be_visible()
     assert "code" not in page.url
@@ -19,3 +22,6 @@ def test_the_printed_address_signs_one_browser_in_once(served: Any, page: Page, 
     other.get_by_label("Token").fill(served.token)
     other.get_by_role("button", name="Sign in").click()
     expect(other.get_by_role("navigation")).to_be_visible()
+    other.get_by_role("button", name="Account and appearance").click()
+    other.get_by_role("menuitem", name="Sign out").click()
+    expect(other.get_by_role("heading", name="Sign in to Pullwright")).to_be_visible()

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useState } from "react";
 
-import { api, got, onSignedOut } from "../api/client";
+import { type Schema, api, got, onSignedOut } from "../api/client";
 import { hushNews, useNewsState } from "../api/news";
 import { Failure } from "../api/problem";
 import { meQuery } from "../api/queries";
@@ -102,15 +102,18 @@ function Top({ onPalette, onShortcuts }: { onPalette: () => void; onShortcuts: (
   const me = useQuery(meQuery);
   const [theme, setTheme] = useTheme();
   const signOut = async () => {
+    let left: Schema<"SignedOut">;
     try {
-      await got(api.DELETE("/api/v1/session"));
+      left = await got(api.DELETE("/api/v1/session"));
     } catch (error) {
       tellFailure(error);
       return;
     }
     hushNews();
     client.clear();
-    location.assign("/");
+    if (left.end) return location.assign(left.end);
+    history.replaceState(null, "", left.issuer ? "/#signed-out=here" : "/");
+    location.reload();
   };
   return (
     <header className="flex h-11 shrink-0 items-center gap-1 border-b border-line bg-raised px-3 max-sm:h-12">

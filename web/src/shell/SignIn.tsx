@@ -2,6 +2,7 @@ import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/r
 import { useEffect, useState } from "react";
 
 import { type Schema, api, got } from "../api/client";
+import { Failure } from "../api/problem";
 import { meQuery } from "../api/queries";
 import { Button, buttonClass } from "../parts/Button";
 import { Field, Input } from "../parts/Field";
@@ -9,11 +10,46 @@ import { ErrorBox } from "../parts/Says";
 
 type Way = Schema<"SignIn">;
 
-/** The address that `pullwright serve` prints carries a code behind `#`, where no server and no log sees it. */
-function codeInAddress(): string {
-  const code = new URLSearchParams(location.hash.slice(1)).get("code") ?? "";
-  if (code) history.replaceState(null, "", location.pathname + location.search);
-  return code;
+const AGAIN = "Sign in again; if it stays so, tell an admin.";
+
+/** Why the issuer's word lets nobody in. The server names one of these; nothing else in the address is shown. */
+const REFUSED: Record<string, [title: string, detail: string]> = {
+  denied: ["You were not signed in", "The sign-in was refused or broken off there. Begin again, or sign in with a token."],
+  stale: ["That sign-in has ended", "It took longer than ten minutes, was used before, or began in another browser. Begin again here."],
+  unreachable: ["The sign-in service does not answer", "Try again in a minute, or sign in with a token."],
+  misconfigured: [
+    "Signing in there is not set up right",
+    "An admin finds the reason in the output of `pullwright serve`, and `pullwright user sign-in` shows what has to be registered. A token signs in meanwhile.",
+  ],
+  unfit: ["The answer of the sign-in service does not fit", `${AGAIN} The reason is in the output of \`pullwright serve\`.`],
+  unverified: [
+    "Your mail address is not verified there",
+    "Verify it at the sign-in service and sign in again, or ask an admin for an account: `pullwright user add NAME`.",
+  ],
+  unknown: [
+    "You have no account here",
+    "You are signed in there, but none of your groups may use this server. An admin lets you in: `pullwright user add NAME --email ADDRESS`, or a group in PULLWRIGHT_OIDC_MEMBERS.",
+  ],
+  removed: ["Your account here was removed", "An admin can make another one."],
+};
+
+interface Brought {
+  code?: string | undefined;
+  refused?: Failure | undefined;
+  left?: string | undefined;
+}
+
+/** What the address brings behind `#`, where no server and no log sees it: a code of `pullwright serve`, or what became
+ * of a way to the issuer and back. */
+function inAddress(): Brought {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const why = given.get("sign-in");
+  const [title, detail] = REFUSED[why ?? ""] ?? ["You were not signed in", AGAIN];
+  return {
+    code: given.get("code") ?? undefined,
+    refused: why === null ? undefined : new Failure(403, title, detail),
+    left: given.get("signed-out") ?? undefined,
+  };
 }
 
 /** Signs this browser in. */
@@ -38,10 +74,13 @@ export function SignIn() {
   const [token, setToken] = useState("");
   const ways = useQuery(waysQuery);
   const { mutate } = signIn;
+  const [brought] = useState(inAddress);
   useEffect(() => {
-    const code = codeInAddress();
+    const { code } = inAddress();
+    if (location.hash) history.replaceState(null, "", location.pathname + location.search);
     if (code) mutate({ code });
   }, [mutate]);
+  const failed = signIn.error ?? (signIn.isIdle ? brought.refused : undefined);
 
   return (
     <main className="mx-auto flex min-h-dvh max-w-sm flex-col justify-center gap-6 px-4 pb-24">
@@ -56,7 +95,14 @@ export function SignIn() {
           mutate({ token: token.trim() });
         }}
       >
-        {signIn.error && <ErrorBox error={signIn.error} />}
+        {failed && <ErrorBox error={failed} />}
+        {brought.left && (
+          <p role="status" className="text-sm text-text-2">
+            {brought.left === "everywhere"
+              ? `You are signed out, at ${ways.data?.oidc ?? "the sign-in service"} too.`
+              : `You are signed out here. ${ways.data?.oidc ?? "The sign-in service"} may still know this browser: sign out there as well if others use it.`}
+          </p>
+        )}
         <Field label="Token" hint={
             <>
               <code className="font-mono">pullwright serve</code> prints one; <code className="font-mono">pullwright token create NAME</code> makes more.
