@@ -44,6 +44,15 @@ class TeamOrder(TeamContents):
     name: str = Name
 
 
+class TeamChange(Sent):
+    """What a team gets, and what is taken from it."""
+
+    add_repositories: tuple[str, ...] = Field((), max_length=1000)
+    drop_repositories: tuple[str, ...] = Field((), max_length=1000, description="As the team has them.")
+    add_members: tuple[str, ...] = Field((), max_length=1000, description="Names of users.")
+    drop_members: tuple[str, ...] = Field((), max_length=1000, description="Names of users.")
+
+
 @router.get("/users", responses=problems(401, 403), summary="All users, removed ones too")
 async def users(house: House, _: Admin) -> list[User]:
     """By name."""
@@ -89,6 +98,12 @@ async def add_team(order: TeamOrder, house: House, _: Admin) -> Team:
 async def set_team(team: str, contents: TeamContents, house: House, _: Admin) -> Team:
     """All of it: what is left out is taken from it."""
     return await people.set_team(house.record, team, contents.repositories, contents.members)
+
+
+@router.patch("/teams/{team}", responses=problems(400, 401, 403, 404, 422), summary="Give a team more, or take from it")
+async def change_team(team: str, change: TeamChange, house: House, _: Admin) -> Team:
+    """What is not named stays."""
+    return await people.change_team(house.record, team, **change.model_dump())
 
 
 @router.delete("/teams/{team}", status_code=204, responses=problems(401, 403, 404), summary="Forget a team")

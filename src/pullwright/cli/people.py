@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from pullwright.cli.admission import with_admission
 from pullwright.domain.access import Role
 
 if TYPE_CHECKING:
+    from pullwright.cli.admission import Admission
     from pullwright.domain.access import Team, User
     from pullwright.store.record import Record
 
@@ -29,12 +31,11 @@ def add(name: str, /, *, role: Role = Role.MEMBER, email: str | None = None, jso
         json: Print the user as JSON.
     """
 
-    async def perform(record: Record) -> int:
+    async def perform(who: Admission) -> int:
         from pullwright.cli.screen import answer
         from pullwright.cli.story import Line
-        from pullwright.flow import people
 
-        user = await people.add_user(record, name, role, email)
+        user = await who.add_user(name, role, email)
         if json:
             return _as_json(user)
         lines = [Line(f"{user.name} is {_a(user.role)}", "good")]
@@ -44,7 +45,7 @@ def add(name: str, /, *, role: Role = Role.MEMBER, email: str | None = None, jso
         answer(lines)
         return 0
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 @user_app.command(name="list", sort_key=1)
@@ -56,16 +57,16 @@ def list_users(*, all: bool = False, json: bool = False) -> int:  # noqa: A002 -
         json: Print them as a JSON array.
     """
 
-    async def perform(record: Record) -> int:
+    async def perform(who: Admission) -> int:
         from pullwright.cli.screen import answer, answer_json, answer_table
         from pullwright.cli.story import Line
         from pullwright.cli.words import shown
 
-        users = [user for user in await record.people.users() if all or user.removed is None]
+        users = [user for user in await who.users() if all or user.removed is None]
         if json:
             answer_json([user.model_dump(mode="json") for user in users])
             return 0
-        teams = await record.people.teams()
+        teams = await who.teams()
         rows = [
             (
                 user.name,
@@ -82,7 +83,7 @@ def list_users(*, all: bool = False, json: bool = False) -> int:  # noqa: A002 -
             answer([Line("no users: tokens of the house do everything; `pullwright user add NAME` makes one")])
         return 0
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 @user_app.command(name="role", sort_key=2)
@@ -95,17 +96,17 @@ def change_role(name: str, role: Role, /, *, json: bool = False) -> int:
         json: Print the user as JSON.
     """
 
-    async def perform(record: Record) -> int:
+    async def perform(who: Admission) -> int:
         from pullwright.cli.screen import answer
         from pullwright.cli.story import Line
 
-        user = await record.people.change_user(name, role=role)
+        user = await who.change_role(name, role)
         if json:
             return _as_json(user)
         answer([Line(f"{user.name} is {_a(user.role)} now")])
         return 0
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 @user_app.command(name="remove", sort_key=3)
@@ -117,11 +118,11 @@ def remove_user(name: str, /, *, json: bool = False) -> int:
         json: Print a JSON object with the key `removed`.
     """
 
-    async def perform(record: Record) -> int:
-        await record.people.remove_user(name)
+    async def perform(who: Admission) -> int:
+        await who.remove_user(name)
         return _gone(name, json=json)
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 @user_app.command(name="sign-in", sort_key=4)
@@ -179,13 +180,11 @@ def add_team(
         json: Print the team as JSON.
     """
 
-    async def perform(record: Record) -> int:
-        from pullwright.flow import people
-
+    async def perform(who: Admission) -> int:
         rules = [_absolute(one) for one in repository or ()]
-        return _told(await people.add_team(record, name, rules, member or ()), json=json)
+        return _told(await who.add_team(name, rules, member or ()), json=json)
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 @team_app.command(name="list", sort_key=1)
@@ -196,11 +195,11 @@ def list_teams(*, json: bool = False) -> int:
         json: Print them as a JSON array.
     """
 
-    async def perform(record: Record) -> int:
+    async def perform(who: Admission) -> int:
         from pullwright.cli.screen import answer, answer_json, answer_table
         from pullwright.cli.story import Line
 
-        teams = await record.people.teams()
+        teams = await who.teams()
         if json:
             answer_json([team.model_dump(mode="json") for team in teams])
         elif teams:
@@ -209,7 +208,7 @@ def list_teams(*, json: bool = False) -> int:
             answer([Line("no teams yet; `pullwright team add NAME --repository URL --member USER` makes one")])
         return 0
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 @team_app.command(name="change", sort_key=2)
@@ -234,11 +233,8 @@ def change_team(
         json: Print the team as JSON.
     """
 
-    async def perform(record: Record) -> int:
-        from pullwright.flow import people
-
-        team = await people.change_team(
-            record,
+    async def perform(who: Admission) -> int:
+        team = await who.change_team(
             name,
             add_repositories=[_absolute(one) for one in add_repository or ()],
             drop_repositories=[_absolute(one) for one in drop_repository or ()],
@@ -247,7 +243,7 @@ def change_team(
         )
         return _told(team, json=json)
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 @team_app.command(name="remove", sort_key=3)
@@ -259,11 +255,11 @@ def remove_team(name: str, /, *, json: bool = False) -> int:
         json: Print a JSON object with the key `removed`.
     """
 
-    async def perform(record: Record) -> int:
-        await record.people.remove_team(name)
+    async def perform(who: Admission) -> int:
+        await who.remove_team(name)
         return _gone(name, json=json)
 
-    return _with_record(perform)
+    return with_admission(perform)
 
 
 def _with_record(perform: Callable[[Record], Awaitable[int]]) -> int:

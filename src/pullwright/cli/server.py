@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pullwright.domain.errors import UsageError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pullwright.client import Client
 
 OPTION, URL, TOKEN = "--server", "PULLWRIGHT_URL", "PULLWRIGHT_TOKEN"
+
+Port = TypeVar("Port")
 
 _asked: ContextVar[str | None] = ContextVar("server", default=None)
 
@@ -87,3 +89,22 @@ async def connected(server: tuple[str, str]) -> AsyncIterator[Client]:
 
     async with Client(*server) as client:
         yield client
+
+
+def carry_out(
+    perform: Callable[[Port], Awaitable[int]],
+    here: Callable[[], AbstractAsyncContextManager[Port]],
+    far: Callable[[Client], Port],
+) -> int:
+    """Carry out one command on a port of this machine, or of the server that is named; gives its exit status."""
+
+    async def opened() -> int:
+        if (server := named()) is not None:
+            async with connected(server) as client:
+                return await perform(far(client))
+        async with here() as port:
+            return await perform(port)
+
+    import asyncio
+
+    return asyncio.run(opened())

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from pullwright.cli.admission import with_admission
 from pullwright.domain.access import Scope
+
+if TYPE_CHECKING:
+    from pullwright.cli.admission import Admission
 
 app = App(name="token", help="Tokens for the API: create, list, revoke.")
 
 
 @app.command(sort_key=0)
-def create(name: str, /, *, scope: Scope = Scope.WRITE, user: str | None = None, json: bool = False) -> int:
+def create(name: str, /, *, scope: Scope | None = None, user: str | None = None, json: bool = False) -> int:
     """Make a token and print it. It is shown this once and kept nowhere.
 
     Args:
         name: Where it is going to be used.
-        scope: read: look at everything; write: hand in tasks and steer them, too; admin: everything.
-        user: The user whom it speaks for: it does at most what their role allows, and sees what their teams have.
+        scope: read: look at everything; write: hand in tasks and steer them, too; admin: everything. If not given,
+            write, or on a server as much of that as you may.
+        user: The user whom it speaks for: it does at most what their role allows, and sees what their teams have. If
+            not given it is the house's, or on a server your own.
         json: Print it as a JSON object with the keys `id`, `name`, `scope` and `secret`.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
+    async def perform(who: Admission) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
-        from pullwright.flow.tokens import issue
 
-        async with opened_record() as record:
-            theirs = None if user is None else (await record.people.user(user)).id
-            token, secret = await issue(record, name, scope, theirs)
+        token, secret = await who.create_token(name, scope, user)
         if json:
             answer_json({"id": token.id, "name": token.name, "scope": token.scope, "secret": secret})
         else:
             answer([Line(secret)])
         return 0
 
-    return asyncio.run(perform())
+    return with_admission(perform)
 
 
 @app.command(name="list", sort_key=1)
@@ -48,18 +50,16 @@ def list_tokens(*, json: bool = False) -> int:
         json: Print them as a JSON array.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
+    async def perform(who: Admission) -> int:
         from pullwright.cli.screen import answer, answer_json, answer_table
         from pullwright.cli.story import Line
         from pullwright.cli.words import shown
 
-        async with opened_record() as record:
-            tokens = await record.tokens()
-            names = {user.id: user.name for user in await record.people.users()}
+        tokens = await who.tokens()
         if json:
             answer_json([token.model_dump(mode="json") for token in tokens])
         elif tokens:
+            names = await who.names()
             rows = [
                 (
                     token.id,
@@ -77,7 +77,7 @@ def list_tokens(*, json: bool = False) -> int:
             answer([Line("no tokens yet; `pullwright serve` makes its own, `pullwright token create NAME` others")])
         return 0
 
-    return asyncio.run(perform())
+    return with_admission(perform)
 
 
 @app.command(sort_key=2)
@@ -88,11 +88,8 @@ def revoke(token_id: str, /) -> int:
         token_id: The token's ID, as `token list` shows it.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
-
-        async with opened_record() as record:
-            await record.revoke_token(token_id)
+    async def perform(who: Admission) -> int:
+        await who.revoke_token(token_id)
         return 0
 
-    return asyncio.run(perform())
+    return with_admission(perform)

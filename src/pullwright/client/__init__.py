@@ -1,7 +1,9 @@
 """A typed client of the API: `async with Client(URL, TOKEN) as client: await client.submit(PROMPT, REPOSITORY)`.
 
 - `address.py`: where a server is, and whether a token may be sent there.
-- `client.py`: requests, each a verb with typed answers.
+- `connection.py`: requests with typed answers, and streams.
+- `client.py`: tasks and attempts, each a verb.
+- `administration.py`: who may use a server.
 - `errors.py`: what a server refuses, in its own words.
 - `events.py`: server-sent events that go on where they broke off.
 """

@@ -1,27 +1,19 @@
 """Requests to a server, each a verb with typed answers; every refusal is an `ApiError`."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any
 
-import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
-from pullwright.client.address import checked
-from pullwright.client.errors import ApiError, Unreachable, error_of
-from pullwright.client.events import Frame, Happened, frames
+from pullwright.client.administration import Administration
+from pullwright.client.connection import parsed, part
+from pullwright.client.events import Happened
 from pullwright.domain.contract import TaskView
 from pullwright.domain.landing import Candidate, Clash
 from pullwright.domain.task import Attempt, RepositoryRef, State, Task
 from pullwright.domain.transcript import Recorded
 
-PREFIX = "/api/v1"
-TIMEOUT = 60.0
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before a stream that broke off is asked for again
 _PAGE = 500
-
-T = TypeVar("T")
 
 
 class TaskPage(BaseModel):
@@ -57,37 +49,13 @@ class LandingAnswer(BaseModel):
     untold: str
 
 
-class Client:
+class Client(Administration):
     """A server, by its address and a token. One per event loop; close it, or use it in `async with`.
 
     Raises `ApiError` for every refusal (`NotFound`, `NotAllowed`, `Conflict` ...) with the server's own words, and
     `Unreachable` where it does not answer. An address that a token must not be sent to is a `UsageError`: plain http
     is for this machine alone.
     """
-
-    def __init__(self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        base = checked(url).removesuffix(PREFIX) + PREFIX
-        self._http = httpx.AsyncClient(
-            base_url=base,
-            headers={"authorization": f"Bearer {token}"},
-            timeout=TIMEOUT,
-            transport=transport,
-            trust_env=base.startswith("https:"),  # no proxy is to read what is meant for this machine
-        )
-
-    async def __aenter__(self) -> Self:
-        """Use it."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        await self.close()
-
-    async def close(self) -> None:
-        """End its connections."""
-        await self._http.aclose()
 
     async def submit(self, prompt: str, repository: str, *, key: str | None = None, **order: Any) -> TaskView:  # noqa: ANN401
         """Hand in a task; `order` is whatever else `POST /tasks` takes. The same `key` hands it in once."""
@@ -97,7 +65,7 @@ class Client:
 
     async def task(self, task: str) -> TaskView:
         """A task, by its id or the beginning of it."""
-        return await self._ask(TaskView, "GET", f"/tasks/{_part(task)}")
+        return await self._ask(TaskView, "GET", f"/tasks/{part(task)}")
 
     async def tasks(self, *, states: Sequence[State] = (), words: str = "", most: int = 100) -> list[TaskView]:
         """The newest tasks, as many pages as that takes."""
@@ -113,12 +81,12 @@ class Client:
 
     async def record(self, task: str) -> Task:
         """A task as it is recorded: with what was asked for and whole receipts."""
-        return await self._ask(Task, "GET", f"/tasks/{_part(task)}/record")
+        return await self._ask(Task, "GET", f"/tasks/{part(task)}/record")
 
     async def records(self, most: int = 100) -> list[Task]:
         """The newest tasks as they are recorded."""
         answer = await self._send("GET", "/records", params={"limit": most})
-        return _parsed(list[Task], answer.content)
+        return parsed(list[Task], answer.content)
 
     async def events(self, task: Task, seen: Mapping[str, int] | None = None) -> list[Recorded]:
         """What has happened to a task and in its attempts after the last seen number of each log, oldest first."""
@@ -129,21 +97,21 @@ class Client:
     async def export(self, task: str, form: str, attempt: int | None = None) -> bytes:
         """The change as a file: `patch`, `mbox` or `bundle`."""
         params = {"format": form} | ({} if attempt is None else {"attempt": str(attempt)})
-        return (await self._send("GET", f"/tasks/{_part(task)}/export", params=params)).content
+        return (await self._send("GET", f"/tasks/{part(task)}/export", params=params)).content
 
     async def sync(self, task: str, also: Sequence[str] = ()) -> SyncAnswer:
         """Take up what is new on the task's pull request."""
-        return await self._ask(SyncAnswer, "POST", f"/tasks/{_part(task)}/sync", json={"also": list(also)})
+        return await self._ask(SyncAnswer, "POST", f"/tasks/{part(task)}/sync", json={"also": list(also)})
 
     async def update(self, task: str, how: str = "merge") -> UpdateAnswer:
         """Bring the change up to date with its base branch: `merge` or `rebase`."""
-        return await self._ask(UpdateAnswer, "POST", f"/tasks/{_part(task)}/update", json={"how": how})
+        return await self._ask(UpdateAnswer, "POST", f"/tasks/{part(task)}/update", json={"how": how})
 
     async def backport(self, task: str, onto: Sequence[str], model: str | None = None) -> list[TaskView]:
         """Carry the change over to other branches: a task for each."""
         body = {"onto": list(onto), "model": model}
-        answer = await self._send("POST", f"/tasks/{_part(task)}/backport", json=body)
-        return _parsed(list[TaskView], answer.content)
+        answer = await self._send("POST", f"/tasks/{part(task)}/backport", json=body)
+        return parsed(list[TaskView], answer.content)
 
     async def locate(self, repository: str) -> RepositoryRef:
         """Which repository a URL, or an absolute path on the server, names; its key leads to what is about it."""
@@ -151,20 +119,20 @@ class Client:
 
     async def conflicts(self, repository: str) -> LandingAnswer:
         """Which open changes of a repository, by its key, conflict, and the order to merge them in."""
-        return await self._ask(LandingAnswer, "GET", f"/repositories/{_part(repository)}/conflicts")
+        return await self._ask(LandingAnswer, "GET", f"/repositories/{part(repository)}/conflicts")
 
     async def steer(self, task: str, verb: str, body: Mapping[str, Any] | None = None) -> TaskView:
         """Any verb of a task that answers with the task, by the name that its route has."""
-        return await self._ask(TaskView, "POST", f"/tasks/{_part(task)}/{verb}", json=body)
+        return await self._ask(TaskView, "POST", f"/tasks/{part(task)}/{verb}", json=body)
 
     async def attempt(self, attempt: str) -> Attempt:
         """An attempt with its whole receipt."""
-        return await self._ask(Attempt, "GET", f"/attempts/{_part(attempt)}")
+        return await self._ask(Attempt, "GET", f"/attempts/{part(attempt)}")
 
     async def patch(self, task: str, attempt: int | None = None) -> bytes:
         """The change of the delivered attempt, or of the n-th, as `git apply` takes it."""
         params = {} if attempt is None else {"attempt": attempt}
-        return (await self._send("GET", f"/tasks/{_part(task)}.patch", params=params)).content
+        return (await self._send("GET", f"/tasks/{part(task)}.patch", params=params)).content
 
     async def message(self, task: str, text: str, attempt: int | None = None) -> TaskView:
         """Say something to the engine; a task that has ended is taken up again."""
@@ -217,90 +185,29 @@ class Client:
         kind = "attempts" if "-" in log else "tasks"
         more: int | None = after
         while more is not None:
-            page = await self._send("GET", f"/{kind}/{_part(log)}/log", params={"after": more, "limit": 1000})
+            page = await self._send("GET", f"/{kind}/{part(log)}/log", params={"after": more, "limit": 1000})
             for item in page.json()["items"]:
-                yield _as(Recorded, item)
+                yield Recorded.model_validate(item)
             more = page.json()["next"]
 
     async def follow(self, attempt: str, after: int = 0) -> AsyncIterator[Recorded]:
         """What happens in an attempt, from its beginning or from a number on, without an end; it mends itself."""
-        async for frame in self._stream(f"/attempts/{_part(attempt)}/events", after):
+        async for frame in self._stream(f"/attempts/{part(attempt)}/events", after):
             if frame.kind == "recorded":
-                yield _parsed(Recorded, frame.data)
+                yield parsed(Recorded, frame.data)
 
     async def happenings(self, after: int | None = None) -> AsyncIterator[tuple[int, Happened]]:
         """That something happens, anywhere, each with its place to go on from; without an end; it mends itself."""
         async for frame in self._stream("/events", after):
             if frame.kind == "happened" and frame.id is not None:
-                yield frame.id, _parsed(Happened, frame.data)
+                yield frame.id, parsed(Happened, frame.data)
 
     async def until_ended(self, task: str) -> TaskView:
         """The task once it has ended."""
         view = await self.task(task)
         if view.state.final:
             return view
-        async for frame in self._stream(f"/tasks/{_part(view.id)}/events", 0):
+        async for frame in self._stream(f"/tasks/{part(view.id)}/events", 0):
             if frame.kind == "recorded" and (await self.task(view.id)).state.final:
                 break
         return await self.task(view.id)
-
-    async def _ask(self, kind: type[T], method: Literal["GET", "POST"], path: str, **request: Any) -> T:  # noqa: ANN401
-        answer = await self._send(method, path, **request)
-        return _parsed(kind, answer.content)
-
-    async def _send(self, method: Literal["GET", "POST"], path: str, **request: Any) -> httpx.Response:  # noqa: ANN401
-        try:
-            answer = await self._http.request(method, path, **request)
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{self._http.base_url} cannot be reached: {error or type(error).__name__}") from error
-        if answer.is_success:
-            return answer
-        raise _refusal(answer)
-
-    async def _stream(self, path: str, after: int | None) -> AsyncIterator[Frame]:
-        """A stream's events, each once; where it breaks off it is asked for again, from what was seen."""
-        failures = 0
-        while True:
-            headers = {} if after is None else {"last-event-id": str(after)}
-            try:
-                async with self._http.stream("GET", path, headers=headers, timeout=httpx.Timeout(TIMEOUT)) as answer:
-                    if not answer.is_success:
-                        await answer.aread()
-                        raise _refusal(answer)
-                    async for frame in frames(answer.aiter_lines()):
-                        failures = 0
-                        after = after if frame.id is None else frame.id
-                        yield frame
-            except httpx.HTTPError as error:
-                if failures >= len(_PAUSES):
-                    raise Unreachable(f"{self._http.base_url} cannot be reached: {error}") from error
-            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-            failures += 1
-
-
-def _part(name: str) -> str:
-    """A name as a part of a path."""
-    return httpx.URL("http://x").copy_with(path=f"/{name.replace('/', '')}").raw_path.decode()[1:]
-
-
-def _refusal(answer: httpx.Response) -> ApiError:
-    try:
-        problem = answer.json()
-        return error_of(answer.status_code, problem["title"], problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        return Unreachable(
-            f"{answer.url} answered {answer.status_code} and is no Pullwright server, or lies behind one"
-        )
-
-
-def _parsed(kind: type[T], data: str | bytes) -> T:
-    try:
-        return TypeAdapter(kind).validate_json(data)
-    except ValidationError as error:
-        raise Unreachable(
-            "the server answers what this client does not know; bring both to the same version"
-        ) from error
-
-
-def _as(kind: type[T], item: object) -> T:
-    return TypeAdapter(kind).validate_python(item)

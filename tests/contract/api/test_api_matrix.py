@@ -49,6 +49,7 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /teams": ADMIN,
     "POST /teams": ADMIN,
     "PUT /teams/{team}": ADMIN,
+    "PATCH /teams/{team}": ADMIN,
     "DELETE /teams/{team}": ADMIN,
     "POST /webhooks/{host}": ANYBODY,  # proven by a signature
     "GET /webhooks": ADMIN,
