@@ -252,6 +252,52 @@ async def test_a_review_and_a_failed_check_continue_our_pull_request(scene: Scen
     assert (await scene.told(scene.hook.labelled(other, "pullwright", "wanda"))).fate is Fate.IGNORED
 
 
+async def test_a_review_and_a_failed_check_are_seen_to_be_heard(scene: Scene) -> None:
+    """On what was said, where the forge has a place for that; else on the pull request, with a word once it is done."""
+    task, pull = await scene.ours()
+    side, record = scene.side, scene.platform.record
+    assert task.pull_request is not None
+
+    async def told(sent: Sent) -> tuple[Told, list[str]]:
+        before, heard = len(side.reactions), await scene.told(sent)
+        for state in (attempt_id(task.id, 1), task.id):
+            if heard.fate is Fate.TAKEN:
+                await record.append(state, Moved(state=State.DONE))
+        await scene.send(sent)  # sent again, nothing is said twice
+        await incoming.take_up_due(scene.platform)
+        return heard, [path for path, sign, _ in side.reactions[before:] if sign == "eyes"]
+
+    review = side.review(REPOSITORY, pull.number, "wanda", "changes-requested", "Not yet", ("calc.py", 1, "Why?"))
+    if isinstance(side, Gitea):  # its event names no review: what came with it on lines is found
+        there = f"issues/comments/{review.lines[0].number}"
+    else:
+        there = f"PRR_{review.number}" if isinstance(side, GitHub) else f"notes/{review.number}"
+    heard, (place,) = await told(scene.hook.reviewed(pull, review))
+    assert (heard.fate, place.endswith(there)) == (Fate.TAKEN, True), (heard.note, place)
+    assert pull.comments == []
+    stranger = side.review(REPOSITORY, pull.number, "sam", "changes-requested", "Delete it", ("calc.py", 1, "All"))
+    assert (await told(scene.hook.reviewed(pull, stranger)))[1] == []
+
+    side.report(REPOSITORY, task.pull_request.head, "tests", "failed", "3 failed")
+    heard, (place,) = await told(scene.hook.failed(task.pull_request.head, "tests"))
+    assert (heard.fate, place.rpartition("/")[2]) == (Fate.TAKEN, str(pull.number)), (heard.note, place)
+    (word,) = pull.comments
+    assert f"takes up what failed on `{task.pull_request.head[:12]}`: https://pullwright.example/tasks/" in word.text
+    if not isinstance(side, GitLab):  # it has no reviews but notes
+        plain = side.review(REPOSITORY, pull.number, "wanda", "changes-requested", "")
+        heard, places = await told(scene.hook.reviewed(pull, plain))
+        assert (heard.fate, places) == (Fate.TAKEN, []), heard.note  # the sign stands on the pull request already
+        (word,) = pull.comments
+        assert "takes up the review of `wanda`" in word.text
+
+
+async def test_a_sign_that_is_forbidden_keeps_nobody_from_work(scene: Scene) -> None:
+    there = "POST */award_emoji" if isinstance(scene.side, GitLab) else "POST */reactions"
+    scene.side.faults.append(Fault(match=there, status=403))
+    told = await scene.told(scene.hook.labelled(scene.issue(), "pullwright", "wanda"))
+    assert (told.fate, scene.side.reactions) == (Fate.TAKEN, []), told.note
+
+
 async def test_a_forge_that_is_down_is_asked_again(scene: Scene) -> None:
     issue = scene.issue()
     scene.side.faults.append(Fault(status=503))

@@ -53,7 +53,11 @@ GITLAB = {"user": {"username": "u"}, "project": PROJECT}
 SENT: list[tuple[str, str, dict[str, Any]]] = [
     ("github", "issues", AROUND | {"action": "labeled", "label": {"name": "pullwright"}, "issue": ISSUE}),
     ("github", "issue_comment", AROUND | {"action": "created", "issue": ISSUE, "comment": COMMENT}),
-    ("github", "pull_request_review", AROUND | {"action": "submitted", "pull_request": {"number": 1}}),
+    (
+        "github",
+        "pull_request_review",
+        AROUND | {"action": "submitted", "pull_request": {"number": 1}, "review": COMMENT},
+    ),
     ("github", "check_run", AROUND | {"action": "completed", "check_run": RUN}),
     ("gitea", "issues", AROUND | {"action": "label_updated", "issue": ISSUE}),
     ("gitea", "status", AROUND | {"state": "failure", "sha": "a" * 40}),

@@ -16,6 +16,7 @@ from pullwright.domain.task import Attempt, PullRequest, State, Task
 from pullwright.domain.transcript import Moved, PersonSaid, Recorded
 from pullwright.flow import changes
 from pullwright.flow.platform import Platform
+from pullwright.forge.base import Forge
 
 AUTOMATIC = 3  # follow-ups in a row that failed checks alone may start without a person's word
 _WORDS = 4000  # characters of one remark
@@ -127,7 +128,7 @@ async def sync(platform: Platform, task_id: str, *, also: Sequence[str] = (), au
         return Heard(task, ended=standing.state)
     events = await platform.record.events(attempt.id)
     before = _taken(events)
-    remarks = [one for one in await forge.remarks(known.number) if _source(known, one.id) not in before]
+    remarks = _fresh(known, before, await forge.remarks(known.number))
     checks = [one for one in await forge.checks(known.number, known.head) if one.state == "failed"]
     checks = [one for one in checks if _check_source(known, one) not in before]
     trusted = [one for one in remarks if one.trusted and _says_something(one, automatic, platform.settings.names)]
@@ -142,6 +143,15 @@ async def sync(platform: Platform, task_id: str, *, also: Sequence[str] = (), au
     if sources or _unheard(events):
         await _take_up(platform, task, attempt)
     return Heard(await platform.record.task(task.id), tuple(sources), left)
+
+
+async def fresh(platform: Platform, task: Task, forge: Forge) -> list[Remark]:
+    """What people have said on the task's pull request that was not taken up yet. Raises `ForgeError`."""
+    known, attempt = task.pull_request, _chosen(task)
+    if known is None or attempt is None:
+        return []
+    before = _taken(await platform.record.events(attempt.id))
+    return _fresh(known, before, await forge.remarks(known.number))
 
 
 async def look_around(platform: Platform) -> None:
@@ -170,6 +180,10 @@ def _check_ended(task: Task) -> None:
 
 def _chosen(task: Task) -> Attempt | None:
     return next((attempt for attempt in task.attempts if attempt.id == task.chosen), None)
+
+
+def _fresh(known: PullRequest, before: set[str], remarks: Sequence[Remark]) -> list[Remark]:
+    return [one for one in remarks if _source(known, one.id) not in before]
 
 
 def _source(known: PullRequest, remark: str) -> str:

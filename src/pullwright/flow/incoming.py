@@ -6,6 +6,7 @@ write to the repository is asked of the forge, and what a follow-up takes up is 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -14,9 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pullwright.domain.errors import ForgeUnavailable, NotAllowed, PullwrightError, UsageError
+from pullwright.domain.errors import ForgeRefused, ForgeUnavailable, NotAllowed, PullwrightError, UsageError
 from pullwright.domain.forge import KNOWN, ForgeEntry, GitEntry
-from pullwright.domain.incoming import Asked, Fate, Told
+from pullwright.domain.incoming import Asked, Fate, Told, Topic
 from pullwright.domain.task import Task
 from pullwright.domain.transcript import Noticed
 from pullwright.domain.value import now, task_id_of
@@ -184,7 +185,7 @@ async def _start(platform: Platform, told: Told, reference: RepositoryRef, forge
     """A task for an issue, with a word there at its beginning; why there is none is said there, too."""
     asked = told.asked
     assert asked.topic is not None
-    await forge.react(asked.topic, "eyes")
+    await _seen(forge, asked.topic)
     task_id = told.task or await _task_id(platform, told)
     if task_id is None:
         return Fate.IGNORED, "a task was started for this issue already", None
@@ -200,9 +201,7 @@ async def _start(platform: Platform, told: Told, reference: RepositoryRef, forge
         await forge.reply(asked.topic, marker, f"{marker}\nThis could not be taken up: {_quiet(str(error))}")
         return Fate.FAILED, str(error), None
     await platform.record.append(task.id, Noticed(text=f"started by {asked.how} of {asked.by} on {asked.url}"))
-    site = platform.settings.url
-    where = f"{site}/tasks/{task.id}" if site else f"`pullwright task watch {task.id}`"
-    await forge.reply(asked.topic, marker, f"{marker}\nTask `{task.id}` works on this: {where}")
+    await forge.reply(asked.topic, marker, f"{marker}\nTask `{task.id}` works on this: {_address(platform, task)}")
     return Fate.TAKEN, f"task {task.id} was started for {asked.by}", task.id
 
 
@@ -240,9 +239,9 @@ async def _follow_up(platform: Platform, told: Told) -> Settled:
     forge = await platform.forge(task.request.repository)
     if asked.how != "check" and not await forge.may_write(asked.by):
         return Fate.IGNORED, f"{asked.by} may not write to {asked.repository}, so that nobody does it for them", task.id
-    spoken = asked.how in ("mention", "label") or (asked.topic is not None and asked.topic.remark is not None)
-    if spoken and asked.topic is not None and told.tries == 0:
-        await forge.react(asked.topic, "eyes")  # at once, whatever has to be waited for
+    places = await _places(platform, task, forge, asked)
+    for place in places:
+        await _seen(forge, place)  # at once, whatever has to be waited for
     if not task.state.final:
         raise _Later(f"task {task.id} is still {task.state}")
     heard = await followup.sync(platform, task.id, automatic=asked.how != "label")
@@ -250,7 +249,38 @@ async def _follow_up(platform: Platform, told: Told) -> Settled:
         return Fate.IGNORED, f"the pull request is {heard.ended}", task.id
     if not heard.taken and heard.task.state.final:
         return Fate.IGNORED, "there is nothing new on the pull request that asks for anything", task.id
+    if asked.how in ("review", "check") and places[0].remark is None:
+        # A second sign on the pull request itself would not be seen.
+        what = f"the review of `{asked.by}`" if asked.how == "review" else f"what failed on `{asked.commit[:12]}`"
+        marker = f"{OURS}heard:{task.id} -->"
+        text = f"{marker}\nTask `{task.id}` takes up {what}: {_address(platform, task)}"
+        await forge.reply(places[0], marker, text)
     return Fate.TAKEN, f"{len(heard.taken)} things were taken up", task.id
+
+
+async def _places(platform: Platform, task: Task, forge: Forge, asked: Asked) -> list[Topic]:
+    """Where whoever spoke sees that it was seen: what they said, else the pull request. Never empty."""
+    assert task.pull_request is not None
+    if asked.topic is None:
+        return [Topic(number=task.pull_request.number, issue=False)]
+    if asked.how == "review" and asked.topic.remark is None:
+        # The forge told of the review alone: what came with it on lines is looked for.
+        theirs = [one for one in await followup.fresh(platform, task, forge) if one.author == asked.by]
+        lines = [asked.topic.model_copy(update={"remark": one.id}) for one in theirs if one.kind == "line"]
+        return lines or [asked.topic]
+    return [asked.topic]
+
+
+async def _seen(forge: Forge, topic: Topic) -> None:
+    """Our sign on it. Where that is forbidden, what is asked for is done all the same."""
+    with contextlib.suppress(ForgeRefused):
+        await forge.react(topic, "eyes")
+
+
+def _address(platform: Platform, task: Task) -> str:
+    """How a person gets to see a task."""
+    site = platform.settings.url
+    return f"{site}/tasks/{task.id}" if site else f"`pullwright task watch {task.id}`"
 
 
 async def _tasks_of(platform: Platform, told: Told) -> list[Task]:

@@ -41,7 +41,10 @@ def _github(event: str, sent: Json, names: Names) -> Asked | None:
         case "issue_comment", "created" if names.addressed(_text(sent["comment"].get("body"))):
             return _commented(sent, pull=bool(sent["issue"].get("pull_request")))
         case "pull_request_review", "submitted":
-            return _on_pull(sent, sent["pull_request"]["number"], "review")
+            review = sent.get("review") or {}
+            # One without words has no place for a reaction; its comments on lines are told of one by one.
+            remark = f"review:{int(review['id'])}" if _text(review.get("body")).strip() else None
+            return _on_pull(sent, sent["pull_request"]["number"], "review", remark)
         case "pull_request_review_comment", "created":
             number, remark = sent["pull_request"]["number"], f"line:{int(sent['comment']['id'])}"
             return _on_pull(sent, number, "review", remark)

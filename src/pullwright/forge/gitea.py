@@ -111,10 +111,10 @@ class GiteaForge(OnRemote):
         return await _Trust(rest, path).of(login)
 
     async def react(self, topic: Topic, sign: Sign) -> None:
-        """On a comment, or on the issue or pull request itself."""
+        """On a comment, one on a line too, or on the issue or pull request itself."""
         rest, path = await self._rest()
         kind, _, number = (topic.remark or "").partition(":")
-        place = f"issues/comments/{number}" if kind == "comment" else f"issues/{topic.number}"
+        place = f"issues/comments/{number}" if kind in ("comment", "line") else f"issues/{topic.number}"
         await rest.call("POST", f"{path}/{place}/reactions", json={"content": sign}, missing_ok=True)
 
     async def reply(self, topic: Topic, marker: str, text: str) -> None:

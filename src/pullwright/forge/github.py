@@ -24,6 +24,10 @@ _MAY_BE_TRUSTED = ("OWNER", "MEMBER", "COLLABORATOR")
 _FAILED = ("failure", "timed_out", "action_required", "startup_failure", "error")
 _READY = "mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) { clientMutationId } }"
 _DRAFT = "mutation($id: ID!) { convertPullRequestToDraft(input: {pullRequestId: $id}) { clientMutationId } }"
+_REACT = (
+    "mutation($id: ID!, $sign: ReactionContent!) "
+    "{ addReaction(input: {subjectId: $id, content: $sign}) { clientMutationId } }"
+)
 _VIEWER = "query { viewer { login } }"
 
 
@@ -130,9 +134,14 @@ class GitHubForge(OnRemote):
         return await _Trust(rest, path).writes(login)
 
     async def react(self, topic: Topic, sign: Sign) -> None:
-        """GitHub keeps one of a kind for each person."""
+        """GitHub keeps one of a kind for each person. Only GraphQL reacts to a review."""
         rest, path = await self._rest()
         kind, _, number = (topic.remark or "").partition(":")
+        if kind == "review":
+            review = await rest.call("GET", f"{path}/pulls/{topic.number}/reviews/{number}", missing_ok=True)
+            if review is not None:
+                await self._ask(rest, _REACT, id=review["node_id"], sign=sign.upper())
+            return
         places = {"comment": f"issues/comments/{number}", "line": f"pulls/comments/{number}"}
         place = places.get(kind, f"issues/{topic.number}")
         await rest.call("POST", f"{path}/{place}/reactions", json={"content": sign}, missing_ok=True)

@@ -36,7 +36,6 @@ class Gitea(FarSide):
             ("PATCH", f"{repo}/issues/comments/{{number}}", self._edit),
             ("POST", f"{repo}/issues/{{number}}/reactions", self._react),
             ("POST", f"{repo}/issues/comments/{{number}}/reactions", self._react),
-            ("POST", f"{repo}/pulls/comments/{{number}}/reactions", self._react),
             ("GET", f"{repo}/commits/{{commit}}/status", self._status),
             ("GET", f"{repo}/collaborators/{{login}}/permission", self._permission),
         ):
@@ -118,7 +117,12 @@ class Gitea(FarSide):
                 return self._comment_json(said)
         raise Refused(404, {"message": "The target couldn't be found."})
 
-    async def _react(self, call: Call, repo: str, number: str) -> Json:  # noqa: ARG002
+    async def _react(self, call: Call, repo: str, number: str) -> Json:
+        # A comment on a line is reacted to as any other; a review is none.
+        lines = [line for pull in self.pulls.get(repo, []) for review in pull.reviews for line in review.lines]
+        known = [said.number for said in (*self.comments(repo), *lines)]
+        if "/issues/comments/" in call.path and int(number) not in known:
+            raise Refused(404, {"message": "The target couldn't be found."})
         return self.reacted(call, call.body["content"])
 
     async def _status(self, call: Call, repo: str, commit: str) -> Json:  # noqa: ARG002

@@ -4,7 +4,7 @@ Field names, statuses and messages are those of https://docs.github.com/en/rest.
 public key are given, and its tokens last as long as they say.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from pullwright.testing.forges.side import Call, Check, FarSide, Json, Person, Pull, Refused, Said, Verdict, stamp
@@ -37,6 +37,7 @@ class GitHub(FarSide):
             ("GET", f"{repo}/pulls/{{number}}", self._get),
             ("PATCH", f"{repo}/pulls/{{number}}", self._update),
             ("GET", f"{repo}/pulls/{{number}}/reviews", self._reviews),
+            ("GET", f"{repo}/pulls/{{number}}/reviews/{{review}}", self._review),
             ("GET", f"{repo}/pulls/{{number}}/comments", self._lines),
             ("GET", f"{repo}/issues/{{number}}/comments", self._comments),
             ("POST", f"{repo}/issues/{{number}}/comments", self._comment),
@@ -112,6 +113,12 @@ class GitHub(FarSide):
     async def _reviews(self, call: Call, repo: str, number: str) -> object:
         reviews = self.pull(repo, int(number)).reviews
         return self.paged(call, [self._review_json(repo, int(number), said) for said in reviews])
+
+    async def _review(self, call: Call, repo: str, number: str, review: str) -> Json:  # noqa: ARG002
+        for said in self.pull(repo, int(number)).reviews:
+            if said.number == int(review):
+                return self._review_json(repo, int(number), said)
+        raise Refused(404, {"message": "Not Found"})
 
     async def _lines(self, call: Call, repo: str, number: str) -> object:
         reviews = self.pull(repo, int(number)).reviews
@@ -202,6 +209,12 @@ class GitHub(FarSide):
                             pull.draft = draft
                             return {"data": {name: {"clientMutationId": None}}}
                 return {"errors": [{"message": f"Could not resolve to a node with the global id of '{variables}'."}]}
+        if "addReaction(input: {subjectId: $id, content: $sign})" in query:
+            reviews = [said for pulls in self.pulls.values() for pull in pulls for said in pull.reviews]
+            if any(f"PRR_{said.number}" == variables.get("id") and said.text for said in reviews):
+                self.reacted(replace(call, path=f"{variables['id']}/reactions"), variables["sign"].lower())
+                return {"data": {"addReaction": {"clientMutationId": None}}}
+            return {"errors": [{"message": f"Could not resolve to a node with the global id of '{variables}'."}]}
         return {"errors": [{"message": "Parse error"}]}
 
     def _known(self, repo: str) -> None:
@@ -249,6 +262,7 @@ class GitHub(FarSide):
         assert said.verdict is not None
         return {
             "id": said.number,
+            "node_id": f"PRR_{said.number}",
             "body": said.text,
             "state": _STATES[said.verdict],
             "user": self._user_json(said.author),

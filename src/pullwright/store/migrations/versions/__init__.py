@@ -14,4 +14,5 @@
 - `0012_limits.py`: the limits that an attempt's machines ran into.
 - `0013_told.py`: what tells about environments is found without reading all events.
 - `0014_incoming.py`: what forges tell by themselves.
+- `0015_session_hint.py`: by what an issuer knows its own session.
 """
