@@ -21,9 +21,13 @@ async def answer(task: str, given: Answer, house: House, _: Writer) -> TaskView:
 
 
 @router.post("/tasks/{task}/pause", status_code=202, responses=_FAILS, summary="Hold a task")
-async def pause(task: str, house: House, _: Writer) -> TaskView:
-    """What runs in its sandboxes is frozen, also in the middle of a turn, and no time counts until it is resumed."""
-    return TaskView.of(await steering.pause(house, (await house.record.task(task)).id))
+async def pause(task: str, house: House, _: Writer, of: OfAttempt | None = None) -> TaskView:
+    """What runs in its sandboxes is frozen, also in the middle of a turn, and no time counts until it is resumed.
+
+    All of its attempts are held, unless one is named.
+    """
+    found = await house.record.task(task)
+    return TaskView.of(await steering.pause(house, found.id, of.attempt if of else None))
 
 
 @router.post("/tasks/{task}/resume", status_code=202, responses=_FAILS, summary="Let a task that is held go on")

@@ -32,16 +32,17 @@ def answer(
     return _steered(steer, background=background, json=json)
 
 
-def pause(task_id: str, /, *, json: bool = False) -> int:
+def pause(task_id: str, /, *, attempt: int | None = None, json: bool = False) -> int:
     """Hold a task: what runs in its sandboxes is frozen where it is, and its time limit stands still.
 
     Args:
         task_id: The task.
+        attempt: Which attempt, counted from 1; all of them if not given.
         json: Print the task as JSON on standard output.
     """
 
     async def perform(desk: Desk) -> int:
-        return _said(await desk.steer("pause", task_id), "holds: its sandboxes are frozen", json=json)
+        return _said(await desk.steer("pause", task_id, attempt=attempt), "holds: its sandboxes are frozen", json=json)
 
     return with_desk(perform)
 

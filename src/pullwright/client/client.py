@@ -150,9 +150,9 @@ class Client(Administration):
         """Hand the same order in again, as a new task."""
         return await self.steer(task, "retry")
 
-    async def pause(self, task: str) -> TaskView:
-        """Hold a task."""
-        return await self.steer(task, "pause")
+    async def pause(self, task: str, attempt: int | None = None) -> TaskView:
+        """Hold a task, or one attempt of it."""
+        return await self.steer(task, "pause", {"attempt": attempt})
 
     async def resume(self, task: str) -> TaskView:
         """Let a task that is held go on."""

@@ -44,10 +44,10 @@ async def answer(platform: Platform, task_id: str, text: str, ordinal: int | Non
     return await platform.record.task(task.id)
 
 
-async def pause(platform: Platform, task_id: str) -> Task:
-    """Hold the task's attempts: the machine of a turn in flight is frozen; between turns none is kept."""
+async def pause(platform: Platform, task_id: str, ordinal: int | None = None) -> Task:
+    """Hold the task's attempts, or one: the machine of a turn in flight is frozen; between turns none is kept."""
     task = await platform.record.task(task_id)
-    held = [attempt for attempt in task.attempts if attempt.state in _AT_WORK]
+    held = [attempt for attempt in _of(task, ordinal) if attempt.state in _AT_WORK] if task.attempts else []
     if not held:
         where = task.state if not task.attempts or task.state.final else "at work no more"
         raise UsageError(f"task {task.id} is {where}: there is nothing to pause")
@@ -79,10 +79,9 @@ async def rewind(platform: Platform, task_id: str, turn: int, *, ordinal: int | 
         raise UsageError(f"the {attempt.engine} engine has no conversation to take back; hand in a new task instead")
     over = task.state.final and attempt.state.final
     if not over and attempt.state is not State.WAITING:
-        raise UsageError(
-            f"attempt {attempt.ordinal} of task {task.id} is {attempt.state}: pause it with `task pause {task.id}`, "
-            "then take it back"
-        )
+        which = f" --attempt {attempt.ordinal}" if len(task.attempts) > 1 else ""
+        first = f"pause it with `task pause {task.id}{which}`" if attempt.state in _AT_WORK else "wait for its end"
+        raise UsageError(f"attempt {attempt.ordinal} of task {task.id} is {attempt.state}: {first}, then take it back")
     _check_turn(await _course(platform, attempt.id), turn, attempt)
     await platform.record.append(attempt.id, Rewound(turn=turn))
     if text.strip():

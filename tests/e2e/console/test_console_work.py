@@ -28,7 +28,7 @@ arguments = { question = "Add or multiply?", choices = ["add", "multiply"] }
 [[step]]
 [[step.call]]
 tool = "exec_command"
-arguments.cmd = "sed -i 's/a - b/a + b/' calc.py"
+arguments = { cmd = "test ! -e again.sh || sh again.sh; sed -i 's/a - b/a + b/' calc.py", yield_time_ms = 30000 }
 
 [[step]]
 [[step.call]]
@@ -128,7 +128,8 @@ def test_a_task_is_held_and_sent_another_way(
 ) -> None:
     watched = browse()
     page = watched.page()
-    task = served.submit(served.repository(wait__sh=HELD), "Mend add() in steps", models=[asking])
+    repository = served.repository(wait__sh=HELD, again__sh="sleep 300\n")
+    task = served.submit(repository, "Mend add() in steps", models=[asking])
     page.goto(f"/tasks/{task}")
     with page.expect_popup() as opened:
         page.get_by_role("button", name="Open port 8123").click()
@@ -147,6 +148,19 @@ def test_a_task_is_held_and_sent_another_way(
     expect(page.get_by_role("region", name="Question")).to_be_visible()
     said = page.get_by_role("article").filter(has_text="I look around first.")
     expect(said).to_have_count(1)
+
+    # Its next command takes minutes; it is taken back while that runs.
+    page.get_by_role("region", name="Question").get_by_role("button", name="add", exact=True).click()
+    expect(page.get_by_role("article", name="Turn 3", exact=True).get_by_text("working")).to_be_visible()
+    said.get_by_role("button", name="Acts on turn").click()
+    page.get_by_role("menuitem", name="Take back to here").click()
+    expect(page.get_by_text("It is paused first", exact=False)).to_be_visible()
+    axe(page)
+    page.get_by_label("Say with it").fill("Ask again, please.")
+    page.get_by_role("button", name="Pause and take back").click()
+    expect(page.get_by_text("Ask again, please.")).to_be_visible()
+    expect(page.get_by_text("taken back", exact=True).first).to_be_visible()
+    expect(page.get_by_role("region", name="Question")).to_be_visible()
 
     said.get_by_role("button", name="Acts on turn").click()
     page.get_by_role("menuitem", name="Fork from here").click()

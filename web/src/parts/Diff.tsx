@@ -1,8 +1,10 @@
 import { type CodeViewDiffItem, type DiffLineAnnotation, type FileDiffMetadata, type FileDiffLoadedFiles, parsePatchFiles } from "@pierre/diffs";
 import { CodeView, type CodeViewHandle, type CodeViewReactOptions } from "@pierre/diffs/react";
-import { type ReactNode, type Ref, useImperativeHandle, useMemo, useRef, useState } from "react";
+import { type ReactNode, type Ref, type RefObject, useCallback, useId, useImperativeHandle, useMemo, useRef, useState } from "react";
 
 import { useTheme } from "../shell/theme";
+import { cls } from "./class";
+import { linesOf, useLineCursor } from "./cursor";
 
 export type Side = "base" | "head";
 
@@ -48,6 +50,14 @@ export function filesOf(patch: string): DiffFile[] {
 
 export interface DiffHandle {
   show: (path: string) => void;
+  /** One line on; `more` takes it in with those before. */
+  move: (by: 1 | -1, more?: boolean) => void;
+  /** To the line beside it, where two sides are shown. */
+  across: (to: Side) => void;
+  /** Say something about the lines that the keys have reached. */
+  comment: () => void;
+  /** Back to the lines that the keys have reached, if they have. */
+  focus: () => void;
 }
 
 interface DiffProps<Note extends DiffNote> {
@@ -79,6 +89,8 @@ const CSS = `
     --diffs-bg-deletion-emphasis-override: light-dark(oklch(0.9 0.05 20), oklch(0.33 0.08 20));
   }
   [data-separator-wrapper] { font-size: 12px; }
+  [data-line][data-chosen] { background-image: linear-gradient(var(--selected), var(--selected)); }
+  [data-column-number][data-chosen] { box-shadow: inset 4px 0 0 var(--ring); color: var(--text); }
 `;
 
 /** What shows more of a file is a button for every keyboard and screen reader, not for the pointer alone. */
@@ -100,7 +112,31 @@ export function Diff<Note extends DiffNote>({ files, split, folded, notes, rende
   const view = useRef<CodeViewHandle<Note, undefined>>(null);
   const byPath = useMemo(() => new Map(files.map((file) => [file.path, file])), [files]);
   const items = useItems(files, folded, notes);
-  useImperativeHandle(ref, () => ({ show: (path) => view.current?.scrollTo({ type: "item", id: path, align: "start" }) }), []);
+  const { cursor, move, across, drawn } = useLineCursor(view as unknown as RefObject<CodeViewHandle<never, undefined> | null>);
+  const list = useRef<HTMLDivElement>(null);
+  const id = useId();
+  const there = cursor !== null && byPath.has(cursor.path) && !folded.has(cursor.path);
+  useImperativeHandle(
+    ref,
+    () => ({
+      show: (path) => view.current?.scrollTo({ type: "item", id: path, align: "start" }),
+      move: (by, more) => {
+        list.current?.focus({ preventScroll: true });
+        move(by, more);
+      },
+      across,
+      comment: () => (there ? onComment?.(linesOf(cursor)) : move(1)),
+      focus: () => there && list.current?.focus({ preventScroll: true }),
+    }),
+    [cursor, there, move, across, onComment],
+  );
+  const rendered = useCallback(
+    (frame: HTMLElement) => {
+      reachable(frame);
+      drawn(frame);
+    },
+    [drawn],
+  );
 
   const options = useMemo<CodeViewReactOptions<Note, undefined>>(
     () => ({
@@ -114,7 +150,7 @@ export function Diff<Note extends DiffNote>({ files, split, folded, notes, rende
       stickyHeaders: true,
       overflow: "scroll",
       unsafeCSS: CSS,
-      onPostRender: reachable as never,
+      onPostRender: rendered as never,
       itemMetrics: { diffHeaderHeight: HEADER },
       layout: { paddingTop: 0, paddingBottom: 96, gap: 12 },
       loadDiffFiles: async (parsed): Promise<FileDiffLoadedFiles> => {
@@ -128,23 +164,49 @@ export function Diff<Note extends DiffNote>({ files, split, folded, notes, rende
         onComment?.({ path: item.id, side: SIDES[range.endSide ?? range.side ?? "additions"], first: Math.min(range.start, range.end), line });
       }) as never,
     }),
-    [theme, split, read, onComment],
+    [theme, split, read, onComment, rendered],
   );
 
   return (
-    <CodeView<Note>
-      ref={view}
-      className={className}
-      style={{ overflow: "auto" }}
-      items={items}
-      options={options}
-      disableWorkerPool
-      renderCustomHeader={(item) => {
-        const file = byPath.get(item.id);
-        return file ? <div style={{ height: HEADER }}>{renderHeader(file)}</div> : null;
-      }}
-      renderAnnotation={(...[annotation]) => renderNote(annotation.metadata as Note)}
-    />
+    <div className={cls("relative flex flex-col", className)}>
+      {onComment && (
+        // The lines are drawn where no other element can point at them: this speaks for the one that the keys have reached.
+        <>
+          <div
+            ref={list}
+            role="listbox"
+            tabIndex={0}
+            aria-label="Lines of the change"
+            aria-describedby={`${id}-keys`}
+            aria-activedescendant={cursor ? `${id}-${cursor.side}-${cursor.at}` : undefined}
+            className="peer sr-only"
+          >
+            {cursor && (
+              <div key={cursor.words} id={`${id}-${cursor.side}-${cursor.at}`} role="option" aria-selected="true" aria-setsize={-1} aria-posinset={cursor.at}>
+                {cursor.words}
+              </div>
+            )}
+          </div>
+          <p id={`${id}-keys`} hidden>
+            Arrow up and down go from line to line, with Shift they take more lines in, C comments.
+          </p>
+          <div aria-hidden="true" className="pointer-events-none absolute inset-0 z-10 outline-ring peer-focus-visible:outline-2 peer-focus-visible:-outline-offset-2" />
+        </>
+      )}
+      <CodeView<Note>
+        ref={view}
+        className="min-h-0 flex-1"
+        style={{ overflow: "auto" }}
+        items={items}
+        options={options}
+        disableWorkerPool
+        renderCustomHeader={(item) => {
+          const file = byPath.get(item.id);
+          return file ? <div style={{ height: HEADER }}>{renderHeader(file)}</div> : null;
+        }}
+        renderAnnotation={(...[annotation]) => renderNote(annotation.metadata as Note)}
+      />
+    </div>
   );
 }
 

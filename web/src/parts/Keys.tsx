@@ -9,6 +9,8 @@ const NAMES: Record<string, string> = {
   escape: "Esc",
   up: "↑",
   down: "↓",
+  left: "←",
+  right: "→",
 };
 
 /** Keys as they are on the keyboard: `mod+k`, or one after the other: `g h`. */

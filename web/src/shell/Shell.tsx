@@ -13,6 +13,7 @@ import { Keys } from "../parts/Keys";
 import { Menu } from "../parts/Menu";
 import { ErrorBox, Loading } from "../parts/Says";
 import { tellFailure, Toasts } from "../parts/Toast";
+import { useBrought } from "./brought";
 import { hearKeys, useCommands } from "./keys";
 import { type Theme, useTheme } from "./theme";
 import { useTellEndings } from "./endings";
@@ -69,6 +70,7 @@ function Frame() {
   const close = () => setOver(null);
   useEffect(hearKeys, []);
   useTellEndings();
+  useBrought(); // whoever is signed in needs none of it
   useCommands([
     { group: "Anywhere", label: "Command palette", keys: "mod+k", writing: true, hidden: true, act: () => setOver("palette") },
     { group: "Anywhere", label: "Keyboard shortcuts", keys: "?", act: () => setOver("shortcuts") },

@@ -1,5 +1,5 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useCallback, useState } from "react";
 
 import { type Schema, api, got } from "../api/client";
 import { Failure } from "../api/problem";
@@ -7,6 +7,7 @@ import { meQuery } from "../api/queries";
 import { Button, buttonClass } from "../parts/Button";
 import { Field, Input } from "../parts/Field";
 import { ErrorBox } from "../parts/Says";
+import { useBrought } from "./brought";
 
 type Way = Schema<"SignIn">;
 
@@ -34,19 +35,14 @@ const REFUSED: Record<string, [title: string, detail: string]> = {
 };
 
 interface Brought {
-  code?: string | undefined;
   refused?: Failure | undefined;
   left?: string | undefined;
 }
 
-/** What the address brings behind `#`, where no server and no log sees it: a code of `pullwright serve`, or what became
- * of a way to the issuer and back. */
-function inAddress(): Brought {
-  const given = new URLSearchParams(location.hash.slice(1));
+function broughtBy(given: URLSearchParams): Brought {
   const why = given.get("sign-in");
   const [title, detail] = REFUSED[why ?? ""] ?? ["You were not signed in", AGAIN];
   return {
-    code: given.get("code") ?? undefined,
     refused: why === null ? undefined : new Failure(403, title, detail),
     left: given.get("signed-out") ?? undefined,
   };
@@ -74,12 +70,16 @@ export function SignIn() {
   const [token, setToken] = useState("");
   const ways = useQuery(waysQuery);
   const { mutate } = signIn;
-  const [brought] = useState(inAddress);
-  useEffect(() => {
-    const { code } = inAddress();
-    if (location.hash) history.replaceState(null, "", location.pathname + location.search);
-    if (code) mutate({ code });
-  }, [mutate]);
+  const [brought, setBrought] = useState<Brought>({});
+  const take = useCallback(
+    (given: URLSearchParams) => {
+      setBrought(broughtBy(given));
+      const code = given.get("code");
+      if (code) mutate({ code });
+    },
+    [mutate],
+  );
+  useBrought(take);
   const failed = signIn.error ?? (signIn.isIdle ? brought.refused : undefined);
 
   return (

@@ -71,6 +71,17 @@ function Shown({ attempt, files, comments }: { attempt: Attempt; files: DiffFile
   useCommands([
     { group: "Review", label: "Next file", keys: "j", hidden: true, act: () => step(1) },
     { group: "Review", label: "Previous file", keys: "k", hidden: true, act: () => step(-1) },
+    { group: "Review", label: "Next line", keys: "down", hidden: true, act: () => view.current?.move(1) },
+    { group: "Review", label: "Previous line", keys: "up", hidden: true, act: () => view.current?.move(-1) },
+    { group: "Review", label: "Take in the next line, too", keys: "shift+down", hidden: true, act: () => view.current?.move(1, true) },
+    { group: "Review", label: "Take in the line before, too", keys: "shift+up", hidden: true, act: () => view.current?.move(-1, true) },
+    ...(split
+      ? [
+          { group: "Review", label: "The line before the change", keys: "left", hidden: true, act: () => view.current?.across("base") },
+          { group: "Review", label: "The line after the change", keys: "right", hidden: true, act: () => view.current?.across("head") },
+        ]
+      : []),
+    { group: "Review", label: "Comment on the line", keys: "c", act: () => view.current?.comment() },
     {
       group: "Review",
       label: "Mark the file as viewed and go on",
@@ -116,7 +127,20 @@ function Shown({ attempt, files, comments }: { attempt: Attempt; files: DiffFile
           notes={comments.all}
           read={read}
           onComment={comments.add}
-          renderNote={(comment) => <Note key={comment.id} comment={comment} onWrite={(more) => comments.write(comment.id, more)} onDrop={() => comments.drop(comment.id)} />}
+          renderNote={(comment) => (
+            <Note
+              key={comment.id}
+              comment={comment}
+              onWrite={(more) => {
+                comments.write(comment.id, more);
+                if (!more.open) view.current?.focus();
+              }}
+              onDrop={() => {
+                comments.drop(comment.id);
+                view.current?.focus();
+              }}
+            />
+          )}
           renderHeader={(file) => (
             <FileHeader
               file={file}

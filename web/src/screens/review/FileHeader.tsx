@@ -24,7 +24,7 @@ export function FileHeader({
   const empty = file.parsed.hunks.length === 0;
   return (
     <div className="flex h-full items-center gap-2 border-y border-line bg-raised px-2 font-sans text-xs text-text">
-      <button type="button" aria-expanded={!folded} aria-label={`${folded ? "Show" : "Hide"} ${file.path}`} onClick={onFold} className="-m-1 rounded p-1 text-text-3 hover:bg-hover">
+      <button type="button" aria-expanded={!folded} aria-label={`${folded ? "Show" : "Hide"} ${file.path}`} onClick={onFold} className="-m-1.25 rounded p-1.25 text-text-3 hover:bg-hover">
         <Icon name={folded ? "right" : "down"} size={14} />
       </button>
       <h3 title={file.path} className="flex min-w-0 flex-1 font-mono">

@@ -3,6 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, got } from "../../api/client";
+import { Failure } from "../../api/problem";
 import { type Attempt, isFinal, queries, type Task, taskQuery, useMay } from "../../api/queries";
 import { Button } from "../../parts/Button";
 import { Dialog } from "../../parts/Dialog";
@@ -54,6 +55,24 @@ export function useActs(task: Task | undefined) {
   };
 }
 
+const POLL_MS = 300;
+const PATIENCE_MS = 120_000;
+
+/** Whether a turn of it may be under way. */
+const atWork = (attempt: Attempt) => /^(queued|preparing|running)$/.test(attempt.state);
+
+/** Holds an attempt and waits until it stands still. */
+async function hold(task: string, attempt: number): Promise<void> {
+  await got(api.POST("/api/v1/tasks/{task}/pause", { params: { path: { task } }, body: { attempt } }));
+  for (let waited = 0; waited < PATIENCE_MS; waited += POLL_MS) {
+    const now = await queries.fetchQuery({ ...taskQuery(task), staleTime: 0 });
+    const state = now.attempts[attempt - 1]?.state;
+    if (!state || state === "waiting" || isFinal(state)) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Failure(-1, "It does not stand still yet", "It is being paused: take it back once it waits.");
+}
+
 export interface Steering {
   what: "fork" | "rewind";
   turn: Turn;
@@ -66,8 +85,14 @@ export function SteerDialog({ task, ordinal, attempt, steering, onClose }: { tas
   const models = useQuery(modelsQuery).data?.items ?? [];
   const navigate = useNavigate();
   const { what, turn } = steering;
+  const [pausing, setPausing] = useState(false);
+  const first = what === "rewind" && (pausing || atWork(attempt));
   const send = useMutation({
-    mutationFn: () => {
+    mutationFn: async () => {
+      if (first) {
+        setPausing(true); // what the button says holds until it is done, though the attempt stands still before
+        await hold(task.id, ordinal).finally(() => setPausing(false));
+      }
       const params = { path: { task: task.id } };
       const body = { turn: turn.turn, attempt: ordinal, text: words.trim() };
       return got(what === "fork" ? api.POST("/api/v1/tasks/{task}/fork", { params, body: { ...body, model: model || null } }) : api.POST("/api/v1/tasks/{task}/rewind", { params, body }));
@@ -87,7 +112,7 @@ export function SteerDialog({ task, ordinal, attempt, steering, onClose }: { tas
         <>
           <Button onClick={onClose}>Leave it</Button>
           <Button look="primary" busy={send.isPending} onClick={() => send.mutate()}>
-            {what === "fork" ? "Fork" : "Take back"}
+            {what === "fork" ? "Fork" : first ? "Pause and take back" : "Take back"}
           </Button>
         </>
       }
@@ -98,6 +123,9 @@ export function SteerDialog({ task, ordinal, attempt, steering, onClose }: { tas
             ? "One more attempt begins with conversation and files as they were after this turn. This one is left as it is."
             : "Conversation and files go back together to how they were after this turn. What came after stays in the log and counts no more."}
         </p>
+        {first && (
+          <p className="text-text-2">It is at work. It is paused first, its turn in flight is given up, and it goes on from there at once.{task.attempts.length > 1 && " Other attempts work on meanwhile."}</p>
+        )}
         {send.error && <ErrorBox error={send.error} />}
         {what === "fork" && attempt.engine === "native" && (
           <Field label="Model">
