@@ -1,6 +1,6 @@
 """Environments of repositories: what was detected, how setup went, what may be reached, secrets, layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path as HostPath
 from typing import Annotated
@@ -11,11 +11,13 @@ from pydantic import BaseModel, Field
 from pullwright.api.access import Admin, House, Reader, Writer
 from pullwright.api.orders import (
     CredentialOrder,
+    ImageOrder,
     InternetOrder,
     PrepareOrder,
     RepositoryNamed,
     RulesOrder,
     SecretOrder,
+    from_registry,
     on_server,
 )
 from pullwright.api.problems import not_found, problems
@@ -30,23 +32,14 @@ from pullwright.flow.desk import Order
 from pullwright.flow.environment import choose_environment
 from pullwright.flow.platform import Platform
 from pullwright.flow.preparing import Preparation, Preparations, Purpose
+from pullwright.flow.shelf import Shelved, on_disk
 from pullwright.store import environments as record_of_environments
 from pullwright.store.environments import Refusal
-from pullwright.store.queries import PreparedEnvironment
 
 router = APIRouter(tags=["environments"])
 
 _FAILS = problems(400, 401, 403, 404, 422, 502, 503)
 _HERE = HostPath("/")
-
-
-class PreparedView(BaseModel):
-    """A layer that is there to be built on."""
-
-    repository: str = Field(description="The repository's key.")
-    key: str
-    layer: str
-    prepared: datetime
 
 
 class SurveyView(BaseModel):
@@ -59,13 +52,31 @@ class SurveyView(BaseModel):
 
 
 class LayerView(BaseModel):
-    """A layer of an environment."""
+    """A layer of an environment; a checkout on top of an older one is several, with spaces between their names."""
 
+    repository: str = Field(description="The repository's key.")
     layer: str
-    kind: str = Field(description="`setup`, `tree` (a checkout), `kept` (what maintenance wrote) or another.")
+    kind: str = Field(description="`setup`, `tree` (a checkout), `kept` (what maintenance wrote) or `image`.")
     key: str
     prepared: datetime
+    used: datetime | None = Field(description="When it was used last; null: it is gone.")
+    held: bool = Field(description="Whether a sandbox uses it now.")
     bytes: int | None = Field(description="On the disk; null: it is gone and would be made anew.")
+
+    @classmethod
+    def of(cls, one: Shelved) -> "LayerView":
+        """As others read it."""
+        there, prepared = one.whole, one.environment
+        return cls(
+            repository=prepared.repository,
+            layer=prepared.layer,
+            kind=prepared.key.partition("-")[0],
+            key=prepared.key,
+            prepared=prepared.prepared,
+            used=one.used if there else None,
+            held=one.held,
+            bytes=one.size if there else None,
+        )
 
 
 class PreparationView(BaseModel):
@@ -96,11 +107,12 @@ class EnvironmentView(BaseModel):
     repository: RepositoryRef
     commit: str | None = Field(description="The commit that it was read off; null: the repository was not fetched yet.")
     environment: Environment | None = Field(description="Each setting says where it comes from and why.")
+    image: str | None = Field(description="What a person decided; null: nothing, then its `.pullwright.toml` says it.")
     internet: NetworkPolicy
     credentials: tuple[Credential, ...] = Field(description="Headers that are put into requests; never their values.")
     secrets: list[SecretEntry] = Field(description="For setup and maintenance; never their values.")
     layers: list[LayerView] = Field(description="The newest first.")
-    bytes: int = Field(description="All its layers together, on the disk.")
+    bytes: int = Field(description="All its layers together, on the disk; what several share counts once.")
     runs: list[record_of_environments.Preparation] = Field(description="How it was made ready for tasks.")
     preparing: list[PreparationView] = Field(description="Made ready, or learned from, without a task.")
     blocked: list[Refusal] = Field(description="Hosts that were refused and not let through to since.")
@@ -116,19 +128,17 @@ def preparations_of(request: Request) -> Preparations:
     return found
 
 
-@router.get("/environments", responses=problems(401, 403), summary="The layers that are ready")
-async def environments(house: House, _: Reader) -> list[PreparedView]:
+@router.get("/environments", responses=problems(401, 403), summary="The layers of all environments")
+async def environments(house: House, _: Reader) -> list[LayerView]:
     """Newest first."""
-    return [
-        PreparedView(repository=one.repository, key=one.key, layer=one.layer, prepared=one.prepared)
-        for one in await house.record.environments()
-    ]
+    return _layers(await on_disk(house, await house.record.environments()))
 
 
 @router.post("/environments/survey", responses=_FAILS, summary="How a repository would become a machine")
 async def survey(named: RepositoryNamed, house: House, _: Reader) -> SurveyView:
     """What is detected at its base, with the reasons."""
-    surveyed = await desk.survey(house, Order(prompt="", repository=named.repository, cwd=_HERE, base=named.base))
+    wanted = Order(prompt="", repository=on_server(named.repository), cwd=_HERE, base=named.base)
+    surveyed = await desk.survey(house, wanted)
     return SurveyView(
         repository=surveyed.repository.location,
         commit=surveyed.commit,
@@ -150,7 +160,14 @@ async def learn(order: PrepareOrder, request: Request, house: House, _: Admin) -
 
 
 async def _begin(order: PrepareOrder, request: Request, house: Platform, purpose: Purpose) -> PreparationView:
-    wanted = Order(prompt="", repository=on_server(order.repository), cwd=_HERE, base=order.base, setup=order.setup)
+    wanted = Order(
+        prompt="",
+        repository=on_server(order.repository),
+        cwd=_HERE,
+        base=order.base,
+        setup=order.setup,
+        image=from_registry(order.image),
+    )
     began = await preparations_of(request).start(house, wanted, purpose, lock=order.lock)
     return PreparationView.of(began)
 
@@ -200,33 +217,32 @@ async def environment(
     store = await house.repositories.fetch(reference) if fetch else house.repositories.store(reference)
     commit = await store.resolve(base) if store.path.is_dir() else None
     chosen = await choose_environment(store, commit, policy) if commit else None
-    layers = await _layers(house, await record.newest_layers(key, "", 200))
+    shelved = await on_disk(house, await record.newest_layers(key, "", 200))
     return EnvironmentView(
         repository=reference,
         commit=commit,
         environment=chosen.environment if chosen else None,
+        image=policy.image,
         internet=policy.network,
         credentials=policy.credentials,
         secrets=await secrets.list_secrets(house, reference),
-        layers=layers,
-        bytes=sum(one.bytes or 0 for one in layers),
+        layers=_layers(shelved),
+        bytes=sum({layer.id: layer.size for one in shelved for layer in one.layers}.values()),
         runs=await record.preparations(key),
         preparing=[PreparationView.of(one) for one in preparations_of(request).of(key)],
         blocked=await record.refusals(key),
     )
 
 
-async def _layers(house: Platform, prepared: Sequence[PreparedEnvironment]) -> list[LayerView]:
-    return [
-        LayerView(
-            layer=one.layer,
-            kind=one.key.partition("-")[0],
-            key=one.key,
-            prepared=one.prepared,
-            bytes=await house.sandboxes.layer_size(one.layer),
-        )
-        for one in prepared
-    ]
+def _layers(shelved: Iterable[Shelved]) -> list[LayerView]:
+    return [LayerView.of(one) for one in shelved if one.environment.layer]  # without: its script failed
+
+
+@router.put("/repositories/{key}/image", responses=_FAILS, summary="Decide what a repository's machines are made of")
+async def image(key: Key, order: ImageOrder, house: House, _: Admin) -> EnvironmentPolicy:
+    """Whatever its own file says, from the next task on."""
+    chosen = from_registry(order.image)
+    return await _change(house, key, lambda policy: policy.model_copy(update={"image": chosen}))
 
 
 @router.put("/repositories/{key}/internet", responses=_FAILS, summary="Decide what a phase may reach")

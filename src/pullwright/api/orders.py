@@ -220,7 +220,17 @@ class PrepareOrder(RepositoryNamed):
     """An environment that is to be made ready, or learned from."""
 
     setup: str | None = Field(None, max_length=100_000, description="As a task would be given it.")
+    image: str | None = Field(None, max_length=1000, description="As a task would be given it.")
     lock: bool = Field(False, description="Where it is learned from: setup reaches those hosts and nothing else after.")
+
+
+class ImageOrder(Sent):
+    """What a repository's machines are made of."""
+
+    image: str | None = Field(
+        max_length=1000,
+        description="`docker://NAME[:TAG]`; `host`: the server's own tools; null: what `.pullwright.toml` says.",
+    )
 
 
 class InternetOrder(Sent):

@@ -8,6 +8,8 @@ from pydantic import Field, TypeAdapter, field_validator
 
 from pullwright.domain.value import Value
 
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
 
 class _Entry(Value):
     host: str = Field(description="HOST or HOST:PORT as repository URLs name it, in lower case.")
@@ -17,7 +19,7 @@ class _Entry(Value):
     @field_validator("host")
     @classmethod
     def _plain_host(cls, host: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9.\-\[\]:]+", host):
+        if not _HOST.fullmatch(host) or len(host) > 253:
             raise ValueError("it is written HOST or HOST:PORT")
         return host.lower()
 

@@ -22,7 +22,10 @@ def entry(
     app_key: Path | None = None,
 ) -> ForgeEntry:
     """The entry that a person describes. Raises `UsageError`."""
-    split = urlsplit(url if "://" in url else f"https://{url}")
+    try:
+        split = urlsplit(url if "://" in url else f"https://{url}")
+    except ValueError as error:
+        raise UsageError(f"{url} is no forge's address: {error}; write it as https://HOST") from error
     if split.scheme not in ("http", "https") or not split.hostname or split.username is not None:
         raise UsageError(f"{url} is no forge's address; write it as https://HOST")
     fields: dict[str, object] = {"kind": kind, "host": split.netloc, "token_variable": token_variable}
@@ -50,7 +53,9 @@ def _usual_api(scheme: str, host: str, path: str, kind: str) -> str:
 def keep_token(settings: Settings, known: ForgeEntry, token: str) -> ForgeEntry:
     """The entry with its token in a file of the data directory that nobody else may read. Raises `UsageError`."""
     if not token.strip():
-        raise UsageError("standard input holds no token")
+        raise UsageError("the token is empty")
+    if not token.strip().isprintable() or not token.isascii():
+        raise UsageError("the token has characters that no header may hold; is it the token alone?")
     folder = settings.home / "tokens"
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / known.host.replace(":", "_")

@@ -24,7 +24,12 @@ class Shelved:
 
     environment: PreparedEnvironment
     layers: tuple[Layer, ...]  # those of it that are on this machine, the lowest first
-    needed: bool  # by an unfinished task
+    needed: bool = False  # by an unfinished task
+
+    @property
+    def whole(self) -> bool:
+        """Whether it can be built on: nothing of it is gone, and its script did not fail."""
+        return 0 < len(self.layers) == len(self.environment.layer.split())
 
     @property
     def used(self) -> datetime:
@@ -78,6 +83,12 @@ async def shelf(platform: Platform) -> Shelf:
         platform.settings.layer_bytes if platform.settings.layer_bytes is not None else budget(size, disk),
         disk,
     )
+
+
+async def on_disk(platform: Platform, prepared: Iterable[PreparedEnvironment]) -> list[Shelved]:
+    """These as they are on this machine, in their order; whether a task needs them is left open."""
+    layers = {layer.id: layer for layer in await platform.sandboxes.layers()}
+    return [_shelved(one, layers, {}) for one in prepared]
 
 
 def budget(size: int, disk: Disk) -> int:

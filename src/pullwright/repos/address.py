@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pullwright.domain.errors import NotARepository, UsageError
 from pullwright.domain.task import RepositoryRef
@@ -29,27 +29,29 @@ async def locate(location: str, cwd: Path) -> RepositoryRef:
     if scheme := _URL.match(location):
         if scheme[1].lower() != "file":
             return _at_url(location)
-        split = urlsplit(location)
+        split = _split(location)
         if split.netloc not in ("", "localhost"):
             raise NotARepository(f"{location} names another machine; a file URL names this one: file:///PATH.")
         return await _at_path(Path(unquote(split.path)), location)
-    path = Path(location)
-    if location.startswith("~"):
-        path = path.expanduser()
-    if not path.is_absolute():
-        path = cwd / path
-    if not path.exists() and _SCP.fullmatch(location):
+    try:
+        path = cwd / (Path(location).expanduser() if location.startswith("~") else Path(location))
+    except RuntimeError as error:  # it is somebody's home, and there is nobody of that name
+        raise NotARepository(f"{location}: {error}. Give the path of a git repository, or a URL.") from error
+    if _SCP.fullmatch(location) and not _is_there(path, location):
         return reference(location, location.rsplit("/", 1)[-1].rsplit(":", 1)[-1])
     return await _at_path(path, location)
 
 
-def _at_url(location: str) -> RepositoryRef:
+def _split(location: str) -> SplitResult:
     try:
-        split = urlsplit(location)
-        host = split.hostname
-        password = split.password
+        return urlsplit(location)
     except ValueError as error:
         raise NotARepository(f"{location} is not a URL: {error}.") from error
+
+
+def _at_url(location: str) -> RepositoryRef:
+    split = _split(location)
+    host, password = split.hostname, split.password
     if split.scheme.lower() not in _SCHEMES:
         raise UsageError(f"{split.scheme}:// is not supported. Use https, http, ssh, file, or a path.")
     if not host:
@@ -62,8 +64,17 @@ def _at_url(location: str) -> RepositoryRef:
     return reference(location.rstrip("/"), split.path.rstrip("/").rsplit("/", 1)[-1] or host)
 
 
+def _is_there(path: Path, written: str) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name that is too long, a directory that may not be looked into
+        raise NotARepository(
+            f"{written} cannot be looked at: {error.strerror}. Give the path of a git repository, or a URL."
+        ) from error
+
+
 async def _at_path(path: Path, written: str) -> RepositoryRef:
-    if not path.exists():
+    if not _is_there(path, written):
         raise NotARepository(f"{written}: there is no such directory. Give the path of a git repository, or a URL.")
     if not path.is_dir():
         raise NotARepository(f"{written} is a file. Give the path of a git repository, or a URL.")

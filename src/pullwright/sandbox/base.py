@@ -249,10 +249,6 @@ class Sandboxes(Protocol):
         """Whether a layer is there to build on; then it is for some minutes, whoever makes room meanwhile."""
         ...
 
-    async def layer_size(self, layer: str) -> int | None:
-        """Bytes that a layer takes on the disk; None where it is gone."""
-        ...
-
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
         ...

@@ -204,10 +204,6 @@ class Layers:
             raise SandboxError(f"the layer {layer} is gone; prepare the environment again")
         return self.root / "layers" / layer
 
-    def size(self, layer: str) -> int | None:
-        """Bytes that a layer takes on the disk; None where it is gone."""
-        return self.leases.size(layer) if self.has(layer) else None
-
     def hold(self, layer: str) -> bool:
         """Whether the layer is there; then nobody removes it for the next minutes."""
         return bool(_LAYER.fullmatch(layer)) and self.leases.hold(layer)

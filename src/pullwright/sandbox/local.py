@@ -189,10 +189,6 @@ class LocalSandboxes:
         """Whether a layer is there to build on; then it is for some minutes, whoever makes room meanwhile."""
         return self._layers.hold(layer)
 
-    async def layer_size(self, layer: str) -> int | None:
-        """Bytes that a layer takes on the disk; None where it is gone."""
-        return await self._off_loop(self._layers.size, layer)
-
     async def drop_layer(self, layer: str) -> None:
         """Remove a layer that nothing uses."""
         await self._off_loop(self._layers.drop, layer)

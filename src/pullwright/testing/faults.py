@@ -213,10 +213,6 @@ class FaultySandboxes:
         """As it is."""
         return await self.inner.has_layer(layer)
 
-    async def layer_size(self, layer: str) -> int | None:
-        """As it is."""
-        return await self.inner.layer_size(layer)
-
     async def drop_layer(self, layer: str) -> None:
         """As it is."""
         await self.inner.drop_layer(layer)

@@ -1,6 +1,7 @@
 """Environments over HTTP, with a real repository and a real sandbox; what an admin looks after; usage over time."""
 
 import asyncio
+import os
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pullwright.api.orders import TaskOrder
 from pullwright.domain.task import Attempt, EngineChoice, State, Task, TaskRequest, Usage
 from pullwright.domain.transcript import (
     EgressDecided,
@@ -25,10 +27,15 @@ from pullwright.flow.platform import Platform
 def make_repository(folder: Path) -> Path:
     folder.mkdir()
     (folder / ".pullwright.toml").write_text('setup = "echo ready"\ncheck = "true"\n')
-    who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
-    for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*who, "commit", "-q", "-m", "first")):
-        subprocess.run(["git", "-C", str(folder), *words], check=True, timeout=30)
+    subprocess.run(["git", "-C", str(folder), "init", "-q", "-b", "main"], check=True, timeout=30)
+    make_commit(folder)
     return folder
+
+
+def make_commit(folder: Path) -> None:
+    who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    for words in (("add", "-A"), (*who, "commit", "-q", "-m", "next")):
+        subprocess.run(["git", "-C", str(folder), *words], check=True, timeout=30)
 
 
 @pytest.fixture
@@ -121,13 +128,90 @@ async def test_an_environment_is_made_ready_while_nobody_waits(
     assert again.json()["id"] == began.json()["id"]
     told = await ended(admin, began.json()["id"])
     assert (told["state"], told["text"]) == ("done", "ready")
-    layers = (await admin.get(f"/repositories/{tidy}/environment")).json()["layers"]
-    assert {"setup", "tree"} <= {one["kind"] for one in layers}
-    assert all(one["bytes"] is not None for one in layers)
+    layers = await layers_of(admin, tidy)
+    assert {"setup", "tree"} <= set(layers)
+    assert all(one["bytes"] is not None and one["used"] >= one["prepared"][:16] for one in layers.values())
     failing = await admin.post("/environments/prepare", json={"repository": location, "setup": "true\nfalse"})
     told = await ended(admin, failing.json()["id"])
     assert (told["state"], told["line"]) == ("failed", "false")
     assert (await admin.get("/environments/preparations/zzz")).status_code == 404
+    assert await layers_of(admin, tidy) == layers  # what failed left none
+
+
+async def layers_of(client: httpx.AsyncClient, repository: str) -> dict[str, Any]:
+    """By their kinds."""
+    found = (await client.get(f"/repositories/{repository}/environment")).json()["layers"]
+    return {one["kind"]: one for one in found}
+
+
+async def test_layers_tell_their_size_and_when_they_were_used_last(
+    platform: Platform, admin: httpx.AsyncClient, tidy: str, tmp_path: Path
+) -> None:
+    location = (await platform.record.repository(tidy)).location
+    await ended(admin, (await admin.post("/environments/prepare", json={"repository": location})).json()["id"])
+    (Path(location) / "more").write_text("1\n")
+    make_commit(Path(location))
+    await ended(admin, (await admin.post("/environments/prepare", json={"repository": location})).json()["id"])
+    whole = (await admin.get(f"/repositories/{tidy}/environment")).json()
+    top, below = (one for one in whole["layers"] if one["kind"] == "tree")
+    assert top["layer"].split()[0] == below["layer"]
+    assert top["bytes"] > below["bytes"] > 0
+    setup = next(one for one in whole["layers"] if one["kind"] == "setup")
+    assert whole["bytes"] == top["bytes"] + setup["bytes"]
+    os.utime(platform.settings.home / "sandboxes" / "uses" / setup["layer"], (1e9, 1e9))
+    assert (await layers_of(admin, tidy))["setup"]["used"] == "2001-09-09T01:46:40Z"
+    await platform.sandboxes.drop_layer(setup["layer"])
+    gone = (await layers_of(admin, tidy))["setup"]
+    assert (gone["used"], gone["bytes"], gone["held"]) == (None, None, False)
+    assert {one["key"]: one["bytes"] for one in (await admin.get("/environments")).json()} == {
+        one["key"]: one["bytes"] for one in (gone, top, below)
+    }
+
+
+async def test_an_admin_decides_what_a_repositorys_machines_are_made_of(
+    platform: Platform, admin: httpx.AsyncClient, tidy: str
+) -> None:
+    here = f"/repositories/{tidy}"
+
+    async def shown() -> tuple[str | None, str | None]:
+        found = (await admin.get(f"{here}/environment")).json()
+        made = found["environment"]["image"]
+        return found["image"], made and made["reference"]
+
+    assert await shown() == (None, None)
+    chosen = await admin.put(f"{here}/image", json={"image": "docker://debian:12"})
+    assert chosen.json()["image"] == "docker://debian:12"
+    assert await shown() == ("docker://debian:12", "docker://debian:12")
+    for wrong in ("dir:/", "oci:/srv/layout", "dir:~", "debian"):
+        refused = await admin.put(f"{here}/image", json={"image": wrong})
+        assert (refused.status_code, "docker://" in refused.json()["detail"]) == (400, True)
+    assert await shown() == ("docker://debian:12", "docker://debian:12")
+    await admin.put(f"{here}/image", json={"image": "host"})
+    assert await shown() == ("host", None)
+    await admin.put(f"{here}/image", json={"image": None})
+    assert await shown() == (None, None)
+    assert (await admin.put(f"{here}/image", json={})).status_code == 422
+
+
+async def test_whoever_asks_from_elsewhere_names_no_directory_of_the_server(
+    platform: Platform, admin: httpx.AsyncClient, tidy: str
+) -> None:
+    order = {"repository": (await platform.record.repository(tidy)).location, "image": "dir:/"}
+    for path in ("/environments/prepare", "/environments/learn", "/tasks", "/tasks/estimate"):
+        refused = await admin.post(path, json=order | ({"prompt": "Mend it"} if path.startswith("/tasks") else {}))
+        assert (refused.status_code, "a directory of the server" in refused.json()["detail"]) == (400, True), path
+    made = TaskOrder(prompt="Mend it", repository="/srv/tidy", image="docker://debian:12").order()
+    assert made.image == "docker://debian:12"
+    assert TaskOrder(prompt="Mend it", repository="/srv/tidy", image="host").order().image == "host"
+    failed = await admin.post("/environments/prepare", json=order | {"image": "docker://127.0.0.1:1/none"})
+    assert (await ended(admin, failed.json()["id"]))["state"] == "failed"
+
+
+async def test_what_names_no_repository_is_said_so(admin: httpx.AsyncClient) -> None:
+    for repository in ("~nobody-of-that-name", "~", "tidy", "file://[", f"/{'x' * 300}"):
+        for path in ("/environments/survey", "/environments/prepare", "/repositories/branches", "/forges/test"):
+            said = await admin.post(path, json={"repository": repository})
+            assert (said.status_code, said.json()["title"]) == (400, "It cannot be meant so"), (path, repository)
 
 
 async def test_usage_adds_up_by_day_and_kind(platform: Platform, admin: httpx.AsyncClient, tidy: str) -> None:
@@ -176,6 +260,9 @@ async def test_an_admin_looks_after_models_forges_and_the_queue(
     added = await admin.post("/forges", json=forge)
     assert (added.json()["api"], added.json()["signs_in"]) == ("https://git.example/api/v1", "a file")
     assert "s3cr3t" not in added.text
+    for wrong in ("https://[", "..", "https://" + "x" * 300, "https://h:99999999"):
+        assert (await admin.post("/forges", json=forge | {"url": wrong})).status_code == 400, wrong
+    assert (await admin.post("/forges", json=forge | {"token": "a\nb"})).status_code == 400
     assert {"git.example", "github.com"} <= {one["host"] for one in (await admin.get("/forges")).json()}
     assert (await admin.delete("/forges/git.example")).status_code == 204
     queue = (await admin.get("/queue")).json()

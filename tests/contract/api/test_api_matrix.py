@@ -60,6 +60,7 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /environments/preparations/{preparation}": VIEWER,
     "DELETE /environments/preparations/{preparation}": MEMBER,
     "GET /repositories/{key}/environment": VIEWER,
+    "PUT /repositories/{key}/image": ADMIN,
     "PUT /repositories/{key}/internet": ADMIN,
     "POST /repositories/{key}/allow": ADMIN,
     "POST /repositories/{key}/deny": ADMIN,

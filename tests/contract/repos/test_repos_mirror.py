@@ -216,6 +216,10 @@ async def test_what_is_no_repository(ground: Path, repositories: Repositories) -
         "--upload-pack=x": "names no repository",
         "https:///x": "names no host",
         "file://elsewhere/x": "another machine",
+        "file://[": "is not a URL",
+        "https://[": "is not a URL",
+        "~nobody-of-that-name/x": "home directory",
+        f"/{'x' * 300}": "cannot be looked at",
     }.items():
         with pytest.raises(NotARepository, match=said):
             await repositories.locate(location, ground)

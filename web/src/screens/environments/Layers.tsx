@@ -2,23 +2,24 @@ import { Section, Table } from "../../parts/Section";
 import { ago, bytes } from "../../parts/words";
 import type { EnvironmentView } from "./environment";
 
-const KINDS: Record<string, string> = { setup: "Setup", tree: "Checkout", kept: "After maintenance" };
+const KINDS: Record<string, string> = { setup: "Setup", tree: "Checkout", kept: "After maintenance", image: "Image" };
 
-/** The read-only layers that attempts are forked from, and their room on the disk. */
+/** The read-only layers that attempts are forked from, when they were used last, and their room on the disk. */
 export function Layers({ view }: { view: EnvironmentView }) {
   return (
-    <Section title="Layers and disk" about={`Each attempt is a copy-on-write fork of these. Together ${bytes(view.bytes)}.`}>
+    <Section title="Layers and disk" about={`Each attempt is a copy-on-write fork of these. Together ${bytes(view.bytes)}; where room is short, what was not used for longest goes first.`}>
       {view.layers.length === 0 ? (
         <p className="rounded-md bg-raised px-3 py-4 text-sm text-text-2 shadow-raised">None yet.</p>
       ) : (
-        <Table label="Layers" head={[{ name: "Layer" }, { name: "Kind" }, { name: "Made", right: true }, { name: "On the disk", right: true }]}>
+        <Table label="Layers" head={[{ name: "Layer" }, { name: "Kind" }, { name: "Made", right: true }, { name: "Last used", right: true }, { name: "On the disk", right: true }]}>
           {view.layers.map((one) => (
-            <tr key={one.layer}>
+            <tr key={one.key}>
               <td className="max-w-64 truncate font-mono text-xs" title={one.layer}>
                 {one.layer}
               </td>
               <td>{KINDS[one.kind] ?? one.kind}</td>
               <td className="text-right text-xs whitespace-nowrap text-text-3">{ago(one.prepared)}</td>
+              <td className="text-right text-xs whitespace-nowrap text-text-3">{one.held ? "in use" : one.used && ago(one.used)}</td>
               <td className="text-right whitespace-nowrap">{one.bytes === null ? <span className="text-text-3">gone: made anew when needed</span> : bytes(one.bytes)}</td>
             </tr>
           ))}

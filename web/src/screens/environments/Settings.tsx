@@ -1,12 +1,15 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 
 import { api, got } from "../../api/client";
 import { Button } from "../../parts/Button";
+import { Input } from "../../parts/Field";
+import { ErrorBox } from "../../parts/Says";
 import { Section } from "../../parts/Section";
 import { Badge } from "../../parts/State";
 import { tell, tellFailure } from "../../parts/Toast";
 import { ago, plural } from "../../parts/words";
-import { environmentQuery, type EnvironmentView } from "./environment";
+import { environmentQuery, type EnvironmentView, useChange } from "./environment";
 
 const ORIGINS: Record<string, string> = { option: "said with a task", file: ".pullwright.toml", detected: "detected", none: "nothing to go by" };
 
@@ -55,6 +58,9 @@ export function Settings({ view, may }: { view: EnvironmentView; may: { write: b
           <Line name="Language" why="">
             <span className="text-sm">{environment.language}</span>
           </Line>
+          <Line name="Image" why={environment.image?.why ?? ""}>
+            <MadeOf view={view} admin={may.admin} />
+          </Line>
           {rows.map(([name, setting]) => (
             <Line key={name} name={name} why={setting?.why ?? ""} origin={setting?.origin}>
               {setting?.command ? <pre className="scroll-quiet overflow-x-auto font-mono text-xs whitespace-pre-wrap">{setting.command}</pre> : <span className="text-sm text-text-3">none</span>}
@@ -84,6 +90,43 @@ export function Settings({ view, may }: { view: EnvironmentView; may: { write: b
         </ul>
       )}
     </Section>
+  );
+}
+
+/** What its machines are made of; an admin decides it, whatever the repository says. */
+function MadeOf({ view, admin }: { view: EnvironmentView; admin: boolean }) {
+  const key = view.repository.key;
+  const [image, setImage] = useState(view.image ?? "");
+  const change = useChange(
+    key,
+    (to: string | null) => got(api.PUT("/api/v1/repositories/{key}/image", { params: { path: { key } }, body: { image: to } })),
+    (to) => (to === null ? "The repository says what its machines are made of" : "From the next task on its machines are made of that"),
+  );
+  const found = view.environment?.image;
+  return (
+    <>
+      {found ? <code className="font-mono text-xs break-all">{found.reference}</code> : <span className="text-sm text-text-3">the server's own tools</span>}
+      {admin && (
+        <form
+          className="mt-1 flex flex-wrap gap-2"
+          onSubmit={(event) => {
+            event.preventDefault();
+            change.mutate(image.trim());
+          }}
+        >
+          <Input aria-label="Image" placeholder="docker://debian:12, or host for the server's own tools" value={image} onChange={(event) => setImage(event.target.value)} className="w-72 min-w-0 flex-1 font-mono text-xs" />
+          <Button type="submit" busy={change.isPending} disabled={image.trim() === "" || image.trim() === view.image} className="max-sm:h-10">
+            Use
+          </Button>
+          {view.image !== null && (
+            <Button disabled={change.isPending} onClick={() => change.mutate(null, { onSuccess: () => setImage("") })} className="max-sm:h-10">
+              As the repository says
+            </Button>
+          )}
+        </form>
+      )}
+      {change.error && <ErrorBox error={change.error} className="mt-2" />}
+    </>
   );
 }
 

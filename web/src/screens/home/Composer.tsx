@@ -166,7 +166,7 @@ function Surroundings({ draft, change }: { draft: Draft; change: (part: Partial<
   const repository = useSettled(draft.repository, 500);
   const base = useSettled(draft.base, 500);
   const survey = useSurvey(repository, base);
-  useReadyAhead(repository, base, survey.data !== undefined && draft.prompt.trim().length >= MEANT && draft.setup === "");
+  useReadyAhead(repository, base, survey.data !== undefined && draft.prompt.trim().length >= MEANT && draft.setup === "" && draft.image === "");
   const environment = survey.data?.environment;
   return (
     <details className="group rounded border border-line">
@@ -200,6 +200,9 @@ function Surroundings({ draft, change }: { draft: Draft; change: (part: Partial<
             )}
           </Field>
         ))}
+        <Field label="Image" hint={environment?.image?.why || undefined}>
+          {(given) => <Input {...given} placeholder={environment?.image?.reference ?? "the server's own tools"} value={draft.image} onChange={(event) => change({ image: event.target.value })} className="font-mono text-xs" />}
+        </Field>
         <Field label="Hosts it may reach besides" hint="With spaces between them; else the environment's policy holds.">
           {(given) => <Input {...given} placeholder="registry.example.com" value={draft.allow} onChange={(event) => change({ allow: event.target.value })} />}
         </Field>

@@ -12,6 +12,7 @@ export interface Draft {
   repair: boolean;
   setup: string;
   check: string;
+  image: string;
   allow: string;
   minutes: string;
   cost: string;
@@ -25,7 +26,7 @@ function word(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-export const NOTHING = (): Draft => ({ prompt: "", repository: "", base: "", ask: false, attempts: 1, models: [], repair: false, setup: "", check: "", allow: "", minutes: "", cost: "", key: word() });
+export const NOTHING = (): Draft => ({ prompt: "", repository: "", base: "", ask: false, attempts: 1, models: [], repair: false, setup: "", check: "", image: "", allow: "", minutes: "", cost: "", key: word() });
 
 /** What was being written when the page was left. */
 export function kept(): Draft {
@@ -65,6 +66,7 @@ export function orderOf(draft: Draft): Schema<"TaskOrder"> {
     models: draft.models,
     setup: draft.setup.trim() || null,
     check: draft.check.trim() || null,
+    image: draft.image.trim() || null,
     allow: draft.allow.split(/[\s,]+/).filter(Boolean),
     limits: {
       ...(amount(draft.minutes) === undefined ? {} : { minutes: amount(draft.minutes) }),
