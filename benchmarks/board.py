@@ -1,8 +1,9 @@
 """Lists and sums over a large record: the board, its counts, usage by day, an estimate's samples.
 
-    scripts/bench board [--attempts 100000] [--rounds 5]
+    scripts/bench board [--attempts 100000] [--rounds 5] [--database postgresql://...]
 
-The baseline of the run is one task looked up by its id. Rows are written straight into the tables, as the record would.
+Without a database, which must be an empty one, the record is a SQLite file. The baseline of the run is one task looked
+up by its id. Rows are written straight into the tables, as the record would.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, insert, text
 
 from pullwright.domain.receipt import Verdict
 from pullwright.domain.task import EngineChoice, Mode, RepositoryRef, State, Task, TaskRequest, Usage
@@ -28,10 +30,10 @@ from pullwright.store.schema import ATTEMPTS, TASKS
 REPOSITORIES, MODELS, DAYS = 20, 4, 365
 
 
-def fill(home: str, attempts: int) -> None:
+def fill(database: str, attempts: int) -> None:
     """Tasks of a year, two attempts each, most of them ended."""
     chance, at = random.Random(7), now()
-    engine = create_engine(f"sqlite:///{home}/pullwright.sqlite")
+    engine = create_engine(database)
     tasks, rows = [], []
     for number in range(attempts // 2):
         place = number % REPOSITORIES
@@ -78,6 +80,8 @@ def fill(home: str, attempts: int) -> None:
     with engine.begin() as connection:
         connection.execute(insert(TASKS), tasks)
         connection.execute(insert(ATTEMPTS), rows)
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE"))  # the server does so by itself, minutes later
     engine.dispose()
 
 
@@ -96,10 +100,12 @@ async def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--attempts", type=int, default=100_000)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--database")
     wanted = options.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        record = await Record.open(Settings.from_environment({"PULLWRIGHT_HOME": home}))
-        fill(home, wanted.attempts)
+        settings = Settings(home=Path(home), database_url=wanted.database)
+        record = await Record.open(settings)
+        fill(settings.database, wanted.attempts)
         tomorrow, one = now() + timedelta(days=1), BoardFilter(repositories=("r3-1",))
         month = UsageFilter(since=tomorrow - timedelta(days=31), until=tomorrow)
         year = UsageFilter(since=tomorrow - timedelta(days=366), until=tomorrow)

@@ -91,12 +91,14 @@ def test_a_check_that_cannot_start_proves_nothing(modelled: Any, repository: Pat
     assert answer.json["pull_request"]["draft"]
 
 
+@pytest.mark.long
 def test_a_check_that_hangs_is_stopped(modelled: Any, repository: Path) -> None:
     answer = modelled.type("run", FIX, "--repo", "repo", "--check", "sleep 3600", "--max-minutes", "0.05", "--json")
     assert answer.status == 3
     assert "did not end within 3 seconds" in answer.json["reason"]
 
 
+@pytest.mark.long
 def test_a_check_that_floods_is_bounded(modelled: Any, repository: Path) -> None:
     check = "yes | head -c 50000000; python3 -m unittest"
     answer = modelled.type("run", FIX, "--repo", "repo", "--check", check, "--json")
@@ -114,6 +116,7 @@ def test_nothing_to_mend_is_said(modelled: Any, repository: Path, e2e: Any) -> N
     assert e2e.git(repository, "branch", "--list", "pullwright/*") == ""
 
 
+@pytest.mark.long
 def test_a_flaky_check_is_called_flaky(modelled: Any, tmp_path: Path, e2e: Any) -> None:
     # Another one of 500 fails in each run: that all runs of a side pick the same is no more likely than a broken disk.
     chance = (
@@ -176,7 +179,9 @@ def test_a_data_directory_of_a_newer_version(person: Any, repository: Path) -> N
     assert "Install the newer version" in answer.err
 
 
-@pytest.mark.parametrize("phase", ["setup", "agent", "check"])
+@pytest.mark.parametrize(
+    "phase", [pytest.param("setup", marks=pytest.mark.long), "agent", pytest.param("check", marks=pytest.mark.long)]
+)
 def test_ctrl_c_cancels_and_leaves_no_process(modelled: Any, repository: Path, phase: str, e2e: Any) -> None:
     sleep = f"sleep 3{secrets.randbelow(10**9)}"
     words, until = {
@@ -201,6 +206,7 @@ def test_ctrl_c_cancels_and_leaves_no_process(modelled: Any, repository: Path, p
     assert (task["state"], task["reason"]) == ("cancelled", "cancelled by a person")
 
 
+@pytest.mark.long
 def test_two_runs_on_one_repository_at_once(modelled: Any, repository: Path, e2e: Any) -> None:
     both = [modelled.start("run", FIX, "--repo", "repo", "--json") for _ in range(2)]
     answers = [running.ended() for running in both]
@@ -248,6 +254,7 @@ def fill(path: Path) -> None:
             file.write(bytes(65536))
 
 
+@pytest.mark.long
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
 def test_a_disk_that_fills_in_the_middle_of_a_task(modelled: Any, repository: Path, e2e: Any) -> None:

@@ -76,13 +76,10 @@ def test_a_task_from_run_to_follow_up(modelled: Any, repository: Path, e2e: Any)
     assert (again.json["base"], again.json["pull_request"]["number"]) == (task["base"], 2)
 
 
-def test_changes_that_are_not_committed(modelled: Any, repository: Path, e2e: Any) -> None:
+def test_changes_that_are_not_committed_go_along(modelled: Any, repository: Path, e2e: Any) -> None:
     text = e2e.TEST.replace("test_zero", "test_nothing")
     (repository / "test_calc.py").write_text(text)
     (repository / "new.txt").write_text("untracked\n")
-    plain = modelled.type("run", FIX, "--repo", "repo", "--json")
-    assert "uncommitted changes are left out" in plain.err
-    assert e2e.git(repository, "show", f"{plain.json['pull_request']['branch']}:test_calc.py") == e2e.TEST.strip()
     taken = modelled.type("run", FIX, "--repo", "repo", "--with-changes", "--json")
     assert taken.status == 0, taken.err
     branch = taken.json["pull_request"]["branch"]
@@ -112,8 +109,10 @@ def test_a_question_is_answered_and_nothing_changed(modelled: Any, repository: P
 
 
 def test_a_worker_in_the_background_finishes_and_ends(modelled: Any, repository: Path, e2e: Any) -> None:
+    (repository / "test_calc.py").write_text("not committed\n")
     left = modelled.type("run", FIX, "--repo", "repo", "--no-wait", "--json")
     assert left.status == 0, left.err
+    assert "uncommitted changes are left out" in left.err
     assert left.json["state"] not in ("done", "failed", "cancelled")
 
     def state() -> str:
@@ -137,6 +136,7 @@ def test_a_worker_in_the_background_finishes_and_ends(modelled: Any, repository:
     e2e.wait_for(ended)
     watched = modelled.type("task", "watch", left.json["id"])
     assert (watched.status, "a pull request is ready" in watched.out) == (0, True)
+    assert e2e.git(repository, "show", f"pullwright/{left.json['id']}:test_calc.py") == e2e.TEST.strip()
 
 
 def test_a_cancelled_task_is_over_for_those_who_watch(modelled: Any, repository: Path, e2e: Any) -> None:
@@ -235,10 +235,10 @@ def test_a_model_is_kept_tried_listed_used_and_forgotten(modelled: Any, reposito
         "MY_KEY",
         True,
     )
-    tried = modelled.type("model", "test", "--json").json
+    tried = modelled.type("model", "test", "mine", "--json").json
     assert (tried["model"], tried["window"]) == ("openai:scripted", 50000)
     assert tried["usage"]["cost"] > 0
-    assert "openai:scripted answers in" in modelled.type("model", "test", "mine").out
+    assert "openai:scripted answers in" in modelled.type("model", "test").out
     ran = modelled.type("run", "Mend it", "--repo", str(repository), "--model", "mine", "--max-cost", "1", "--json")
     assert ran.status == 0, ran.err
     assert ran.json["attempts"][0]["usage"]["cost"] > 0

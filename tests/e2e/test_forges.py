@@ -94,6 +94,7 @@ def modelled_here(person: Any, tmp_path: Path) -> Iterator[Any]:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_task_becomes_a_pull_request_and_a_review_an_update_of_it(
     modelled_here: Any, forge: Served, e2e: Any
 ) -> None:

@@ -177,7 +177,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[s
     return asyncio.run(one_run(tmp_path_factory.mktemp("undisturbed"), 0, "kill"))
 
 
-SHARE = [0.2, 0.7]  # of the way; the long tests strike at every point
+SHARE = [pytest.param(0.2, marks=pytest.mark.long), 0.7]  # of the way; other long tests strike at every point
 
 
 @pytest.mark.parametrize("share", SHARE)

@@ -154,6 +154,7 @@ def test_tests_that_hang_fail_and_are_mended(worker: Worker) -> None:
     assert searched["counts"]["killed"] > 0
 
 
+@pytest.mark.long
 def test_what_one_candidate_does_to_a_tests_data_does_not_hide_the_next(worker: Worker) -> None:
     worker.write(
         carry="""\
@@ -229,6 +230,7 @@ def test_two_faults_are_mended_one_after_the_other(worker: Worker) -> None:
     assert worker.survey()["failed"] == 0
 
 
+@pytest.mark.long
 def test_the_same_candidate_is_found_every_time_also_after_an_interruption(worker: Worker) -> None:
     worker.write(
         hanoi="""\

@@ -19,6 +19,7 @@ from pullwright.cli.worker import leave_worker
 from pullwright.domain.contract import TaskView
 from pullwright.domain.errors import MachineError, UsageError
 from pullwright.domain.task import Task
+from pullwright.domain.transcript import Noticed, Recorded
 from pullwright.flow import desk
 from pullwright.flow.platform import Platform
 
@@ -159,8 +160,15 @@ async def see_task(
     if not quiet:
         screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
     if background:
+        screen.show(_noticed(task, await platform.record.events(task.id)))
         return hand_over(platform.settings.home, task, json=json)
     return await see_to_the_end(platform, task, screen, cancels=cancels, json=json, news=news)
+
+
+def _noticed(task: Task, events: Sequence[Recorded]) -> list[Line]:
+    """What whoever does not stay should know all the same."""
+    story = Story(task)
+    return [line for one in events if isinstance(one.event, Noticed) for line in story.tell(one)]
 
 
 async def see_from_afar(
@@ -171,6 +179,7 @@ async def see_from_afar(
     if not quiet:
         screen.show([Line(f"task {task.id}  {first_line(task.request.prompt)}", "head")])
     if background:
+        screen.show(_noticed(task, await desk.later(task, {})))
         return _left_with(task, json=json)
     try:
         task = await see_through_from_afar(desk, task, screen, cancels=cancels, news=news)
