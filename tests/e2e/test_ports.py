@@ -1,5 +1,6 @@
-"""A port that a process in the sandbox listens on, opened through the server: a real sandbox, raw HTTP from outside."""
+"""A port that a process in the sandbox listens on, opened through the server: a real sandbox, HTTP and a websocket."""
 
+import os
 import re
 import socket
 import subprocess
@@ -12,34 +13,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from pullwright.testing.scenario import Scenario
 
-# Inside: an HTTP server that shows what it was sent, and takes a raw upgrade; then the turn waits until it is told.
-INSIDE = """
-import http.server
-class Shown(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        if self.headers.get("Upgrade"):
-            self.send_response(101)
-            self.send_header("Upgrade", "echo")
-            self.end_headers()
-            self.wfile.write(b"<" + self.rfile.readline() + b">")
-            self.close_connection = True
-            return
-        body = (self.path + "|" + (self.headers.get("Cookie") or "")).encode()
-        self.send_response(200)
-        self.send_header("Set-Cookie", "pullwright-port=stolen")
-        self.send_header("Set-Cookie", "own=1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", 8123), Shown).serve_forever()
-"""
-
-
+# The turn serves until it is told that it is enough.
+INSIDE = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
 SCENARIO = f"""
 model = "scripted"
 key = "sk-test"
@@ -89,6 +69,7 @@ def test_a_port_is_opened_to_who_was_given_its_key_alone(person: Any, repository
             order = {"prompt": "Serve", "repository": str(repository)}
             attempt = client.post("/tasks", json=order).json()["id"] + "-1"
             listening(client, attempt)
+            lives(client, attempt)
             tries(client, attempt)
     finally:
         started.kill()
@@ -98,10 +79,21 @@ def listening(client: httpx.Client, attempt: str) -> None:
     end = time.monotonic() + 60
     while True:
         answer = client.get(f"/attempts/{attempt}/ports")
-        if answer.is_success and 8123 in [one["port"] for one in answer.json()]:
+        if answer.is_success and 8123 in [one["port"] for one in answer.json()["ports"]]:
+            assert answer.json()["out_of_reach"] is None
             return
         assert time.monotonic() < end, answer.text
         time.sleep(0.1)
+
+
+def lives(client: httpx.Client, attempt: str) -> None:
+    """The server is seen to work on the attempt, and to give signs of life by itself."""
+    os.utime(Path(client.get("/limits").json()["data"]) / "worker.lock", (1, 1))
+    end = time.monotonic() + 60
+    while not (worker := client.get("/queue").json()["workers"][0])["answers"]:
+        assert time.monotonic() < end, worker
+        time.sleep(0.1)
+    assert (worker["here"], worker["attempts"]) == (True, [attempt])
 
 
 def tries(client: httpx.Client, attempt: str) -> None:
@@ -126,16 +118,36 @@ def tries(client: httpx.Client, attempt: str) -> None:
         mine = named | {"cookie": f"a=1; {cookie.partition(';')[0]}; pullwright=console"}
         browser.cookies.clear()
         page = browser.get("/page?q=1", headers=mine)
-        assert page.text == "/page?q=1|a=1; pullwright=console"  # a browser sends no other host's; ours stays outside
+        assert page.text == "/page?q=1|a=1; pullwright=console|"  # a browser sends no other host's; ours stays outside
         assert page.headers.get_list("set-cookie") == ["own=1"]
-    with socket.create_connection(("127.0.0.1", url.port or 0), timeout=30) as raw:
-        lines = [f"Host: {opened['host']}", f"Cookie: {mine['cookie']}", "Upgrade: echo", "Connection: Upgrade"]
-        raw.sendall("\r\n".join(("GET /ws HTTP/1.1", *lines, "", "hello\n")).encode())
-        heard = b""
-        while piece := raw.recv(4096):
-            heard += piece
-    assert heard.startswith(b"HTTP/1.1 101")
-    assert heard.endswith(b"<hello\n>")
+    talks(opened["host"], url.port or 0, mine["cookie"])
     assert client.delete(f"/attempts/{attempt}/ports/8123").status_code == 204
     with pytest.raises(httpx.ConnectError), httpx.Client() as gone:
         gone.get(here, headers=mine)
+
+
+def talks(host: str, port: int, cookie: str) -> None:
+    """Over a websocket, by who was let in; whatever else it is asked to go over to, what is sent is looked at."""
+
+    def joined(**headers: str) -> Any:
+        end = socket.create_connection(("127.0.0.1", port), timeout=30)
+        return connect(f"ws://{host}/ws", sock=end, additional_headers=headers, proxy=None, compression=None)
+
+    with pytest.raises(InvalidStatus, match="401"), joined():
+        pass
+    with joined(Cookie=cookie) as open_:
+        assert "stolen" not in str(open_.response.headers)
+        for text in ("hello", "x" * 5000, "bye"):
+            open_.send(text)
+            assert open_.recv(timeout=30) == text.upper()
+    for upgrade, path in (("h2c", "/ws"), ("websocket", "/no")):
+        asked = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
+            raw.sendall(f"{asked}Upgrade: {upgrade}\r\nConnection: Upgrade\r\n\r\n".encode())
+            heard = raw.recv(4096)
+            raw.sendall(f"{asked}Connection: close\r\n\r\n".encode())
+            while piece := raw.recv(4096):
+                heard += piece
+        assert heard.count(b"HTTP/1.1 200") == 2, heard
+        assert heard.count(b"|a=1; pullwright=console|") == 2, heard
+        assert b"pullwright-port" not in heard, heard

@@ -1,7 +1,6 @@
 """What an admin looks after: models, forges, workers, the queue, the limits in force."""
 
 from datetime import datetime
-from os import getpid
 from pathlib import Path as HostPath
 from typing import Annotated, Literal
 
@@ -19,10 +18,10 @@ from pullwright.domain.task import State
 from pullwright.flow import forges, models
 from pullwright.flow.desk import MAX_ATTEMPTS
 from pullwright.flow.ground import commit_rules
+from pullwright.flow.workers import Worker, workers
 from pullwright.models.entries import Prices, an_entry
 from pullwright.models.offered import OfferedModel, of_entry
 from pullwright.store.board import BoardFilter, TaskRow
-from pullwright.store.lock import WorkerLock
 
 router = APIRouter(tags=["admin"])
 
@@ -83,14 +82,6 @@ class RepositoryAsked(Sent):
     """A repository whose forge is to be tried."""
 
     repository: str = Field(min_length=1, max_length=4096)
-
-
-class Worker(BaseModel):
-    """A process that does the work of tasks."""
-
-    id: str
-    pid: int
-    here: bool = Field(description="Whether it is this server.")
 
 
 class Queue(BaseModel):
@@ -193,10 +184,9 @@ async def queue(house: House, _: Admin) -> Queue:
     unfinished = tuple(state for state in State if not state.final)
     wanted = BoardFilter(states=unfinished)
     counts = (await house.record.counts(wanted)).states
-    pid = WorkerLock(house.settings.home).holder()
     resting = (State.QUEUED, State.WAITING)
     return Queue(
-        workers=[] if pid is None else [Worker(id="local", pid=pid, here=pid == getpid())],
+        workers=await workers(house),
         at_work=sum(count for state, count in counts.items() if state not in resting),
         queued=counts.get(State.QUEUED, 0),
         waiting=counts.get(State.WAITING, 0),

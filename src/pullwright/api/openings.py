@@ -27,6 +27,7 @@ MOST_CONNECTIONS = 64  # of one opening at once
 KEY_SECONDS = 120.0  # that a key waits for the browser
 IDLE_SECONDS = 300.0  # that a connection may be silent
 _PIECE = 64 * 1024
+_SWITCH = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
 
 Connect = Callable[[], Awaitable[socket.socket]]
 
@@ -172,28 +173,28 @@ class _Conversation:
             return False
         reader, writer = await asyncio.open_connection(sock=end, limit=_PIECE)
         try:
-            upgrade = _header(request, b"upgrade")
-            if upgrade:
-                await self._tunnel(request, reader, writer)
-                return False
             return await self._exchange(request, reader, writer)
         finally:
             writer.close()
 
     async def _exchange(self, request: h11.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         inside = h11.Connection(h11.CLIENT)
-        headers = [*_inner(request), (b"connection", b"close")]
+        # Whatever else could be gone over to might carry our cookie where nobody looks at it: HTTP/2 does.
+        websocket = _header(request, b"upgrade").lower() == "websocket"
+        headers = [*_inner(request), *(_SWITCH if websocket else [(b"connection", b"close")])]
         await _send(inside, writer, h11.Request(method=request.method, target=request.target, headers=headers))
         sending = asyncio.create_task(self._body(inside, writer))
         try:
             while True:
                 event = await _next(inside, reader)
                 if isinstance(event, h11.InformationalResponse):
+                    if event.status_code == 101 and websocket:
+                        await sending
+                        await self._tunnel(event, inside, reader, writer)
+                        return False
                     continue
                 if isinstance(event, h11.Response):
-                    kept = [
-                        (name, value) for name, value in event.headers if not _hop(name) and not _steals(name, value)
-                    ]
+                    kept = _outer(event)
                     await self._send(h11.Response(status_code=event.status_code, headers=kept, reason=event.reason))
                 elif isinstance(event, h11.Data):
                     await self._send(h11.Data(data=event.data))
@@ -218,13 +219,17 @@ class _Conversation:
             else:
                 return None
 
-    async def _tunnel(self, request: h11.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A websocket, or whatever else both sides go over to: from here on bytes."""
-        lines = [b"%b %b HTTP/1.1" % (request.method, request.target)]
-        kept = [*_inner(request), (b"connection", b"Upgrade"), (b"upgrade", _header(request, b"upgrade").encode())]
-        lines += [b"%b: %b" % pair for pair in kept]
-        writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + self._browser.trailing_data[0])
-        # Its answer's headers are looked at no more than these bytes: of cookies, a switch sets none that matters.
+    async def _tunnel(
+        self,
+        switch: h11.InformationalResponse,
+        inside: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """A websocket that the sandbox has agreed to: from here on bytes."""
+        await self._send(h11.InformationalResponse(status_code=101, headers=[*_outer(switch), *_SWITCH]))
+        writer.write(self._browser.trailing_data[0])
+        self._writer.write(inside.trailing_data[0])
         ways = (_pumped(self._reader, writer), _pumped(reader, self._writer))
         jobs = [asyncio.create_task(way) for way in ways]
         try:
@@ -276,6 +281,11 @@ def _inner(request: h11.Request) -> list[tuple[bytes, bytes]]:
     theirs = [pair.strip() for pair in _header(request, b"cookie").split(";")]
     cookies = "; ".join(pair for pair in theirs if pair and pair.partition("=")[0] != COOKIE)
     return [*kept, (b"cookie", cookies.encode("latin-1"))] if cookies else kept
+
+
+def _outer(answer: h11.Response | h11.InformationalResponse) -> list[tuple[bytes, bytes]]:
+    """The headers that a browser gets to see."""
+    return [(name, value) for name, value in answer.headers if not _hop(name) and not _steals(name, value)]
 
 
 def _hop(name: bytes) -> bool:

@@ -26,6 +26,15 @@ class PortView(BaseModel):
     opened: datetime | None = Field(description="Since when it is opened; null: it is not.")
 
 
+class PortsView(BaseModel):
+    """The ports of an attempt's machine."""
+
+    ports: list[PortView]
+    out_of_reach: str | None = Field(
+        description="Why none can be opened here at present, and what to do; null: they can."
+    )
+
+
 class OpenedPort(BaseModel):
     """A port that is opened to a browser."""
 
@@ -41,13 +50,14 @@ def openings_of(request: Request) -> Openings:
 
 
 @router.get("/attempts/{attempt}/ports", responses=_FAILS, summary="The ports that processes of an attempt listen on")
-async def list_ports(attempt: str, request: Request, house: House, _: Reader) -> list[PortView]:
-    """In its machine, which it has while its engine works."""
+async def list_ports(attempt: str, request: Request, house: House, _: Reader) -> PortsView:
+    """In its machine, which it has while its engine works, in the process that does the work."""
     found = {one.port for one in await ports.listening(house, attempt)}
     opened = {one.port: one.opened for one in openings_of(request).of(attempt)}
-    return [
+    listed = [
         PortView(port=port, listening=port in found, opened=opened.get(port)) for port in sorted(found | set(opened))
     ]
+    return PortsView(ports=listed, out_of_reach=await ports.out_of_reach(house, attempt))
 
 
 @router.post("/attempts/{attempt}/ports/{port}/open", responses=_FAILS, summary="Open a port to a browser")

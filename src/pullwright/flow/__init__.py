@@ -48,4 +48,5 @@
 - `people.py`: where an admin says who may use the server, and what they see.
 - `tokens.py`: tokens of the API: made, known again.
 - `worker.py`: who does the work: one process per data directory.
+- `workers.py`: who does it at present, and whether it still answers.
 """

@@ -38,6 +38,7 @@ from pullwright.flow.secrets import list_secrets
 from pullwright.flow.services import start_services
 from pullwright.flow.shelf import shelf
 from pullwright.flow.takeup import named, take_up_branch, take_up_pull_request
+from pullwright.flow.workers import Worker, workers
 from pullwright.repos.commits import Signing, check_signing, person_of
 from pullwright.repos.export import exported, take_bundle
 from pullwright.repos.mirror import Repositories
@@ -311,6 +312,7 @@ async def findings(platform: Platform) -> list[Finding]:
     found.append(Finding("git", version is not None, version or "not found", git_remedy))
     found.append(Finding("internet", True, f"sandboxes that may use it leave {platform.egress.words()}"))
     found.append(await _room(platform))
+    found += [_at_work(one) for one in await workers(platform)]
     try:
         model = await platform.default_model()
     except ConfigurationError as error:
@@ -325,6 +327,14 @@ async def findings(platform: Platform) -> list[Finding]:
         more = f" and {len(offered) - 8} more" if len(offered) > 8 else ""
         found.append(Finding("local models", True, f"{', '.join(offered[:8])}{more}; name one with --model"))
     return found
+
+
+def _at_work(worker: Worker) -> Finding:
+    since = f" since {worker.since:%Y-%m-%d %H:%M} UTC" if worker.since else ""
+    silent = (now() - worker.seen).total_seconds()
+    text = f"process {worker.pid} does the work{since}, on {', '.join(worker.attempts) or 'nothing at present'}"
+    text += "" if worker.answers else f"; it has given no sign of life for {silent:.0f} seconds"
+    return Finding("worker", worker.answers, text, f"end process {worker.pid}; the next one goes on where it stands")
 
 
 async def _room(platform: Platform) -> Finding:

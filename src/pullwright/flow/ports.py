@@ -1,11 +1,14 @@
 """Ports that processes in an attempt's machine listen on: told, and connected to."""
 
+import os
 import socket
 
 from pullwright.domain.errors import SandboxLost, UsageError
+from pullwright.domain.task import Attempt
 from pullwright.domain.value import Value
 from pullwright.flow.platform import Platform
 from pullwright.sandbox.base import ExecRequest, Sandbox
+from pullwright.store.lock import WorkerLock
 
 DOOR = 61080  # the way out: nobody comes in there
 _LISTENS = "0A"  # proc_net(5)
@@ -29,6 +32,12 @@ async def listening(platform: Platform, attempt_id: str) -> list[ListeningPort]:
     except SandboxLost:  # its attempt came to rest meanwhile
         return []
     return [ListeningPort(port=port) for port in sorted(ports_of(told.stdout.decode("ascii", "replace")) - {DOOR})]
+
+
+async def out_of_reach(platform: Platform, attempt_id: str) -> str | None:
+    """Why nothing of an attempt's machine can be opened here at present, and what to do; None: it can."""
+    attempt = await platform.record.attempt(attempt_id)
+    return None if attempt.id in platform.machines else _why(platform, attempt)
 
 
 async def connect(platform: Platform, attempt_id: str, port: int) -> socket.socket:
@@ -57,8 +66,18 @@ async def _machine(platform: Platform, attempt_id: str) -> Sandbox:
     attempt = await platform.record.attempt(attempt_id)
     sandbox = platform.machines.get(attempt.id)
     if sandbox is None:
-        raise UsageError(
-            f"attempt {attempt.id} has no machine here at present ({attempt.state}): ports are open while its engine "
-            "works, on the server that does the work"
-        )
+        raise UsageError(_why(platform, attempt))
     return sandbox
+
+
+def _why(platform: Platform, attempt: Attempt) -> str:
+    when = "ports are open while its engine works"
+    if attempt.state.final:
+        return f"attempt {attempt.id} has ended ({attempt.state}) and has no machine; {when}"
+    worker = WorkerLock(platform.settings.home).holder()
+    if worker is not None and worker.pid != os.getpid():
+        return (
+            f"process {worker.pid} does the work, not this server, and {attempt.id}'s machine is out of reach. End "
+            "that process, and the attempt goes on here"
+        )
+    return f"attempt {attempt.id} has no machine at present ({attempt.state}); {when}"

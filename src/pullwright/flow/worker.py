@@ -46,7 +46,7 @@ async def work(platform: Platform, *, until: Until) -> None:
         with answering_full(platform.settings.home):
             if lock.try_acquire():
                 try:
-                    await _hold_shift(platform, until)
+                    await _hold_shift(platform, until, lock.beat)
                 finally:
                     lock.release()
                 continue
@@ -58,7 +58,7 @@ async def idle(platform: Platform) -> bool:
     return not await platform.record.anything_to_do()
 
 
-async def _hold_shift(platform: Platform, until: Until) -> None:
+async def _hold_shift(platform: Platform, until: Until, beat: Callable[[], None]) -> None:
     # dbos takes half a second to import; a process that only follows another's work never pays it.
     from dbos import DBOS
 
@@ -83,6 +83,7 @@ async def _hold_shift(platform: Platform, until: Until) -> None:
     beside = [asyncio.create_task(job(platform)) for job in (_warm, _look_out, _tell, _listen, _keep_house)]
     try:
         while not await until():
+            beat()
             for task in await platform.record.under_way():
                 if task.task not in running:
                     running[task.task] = asyncio.create_task(_carry_out(workflows, task.task))

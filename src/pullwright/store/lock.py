@@ -1,12 +1,27 @@
 """Which process does the work: at most one per data directory, for as long as it lives."""
 
+import contextlib
 import fcntl
 import os
+from datetime import UTC, datetime
 from pathlib import Path
+
+from pullwright.domain.value import Value, now
+
+
+class Holder(Value):
+    """The process that holds the lock."""
+
+    pid: int
+    since: datetime | None  # None: it is of a version that did not say
+    seen: datetime  # when it last showed that it still comes round
 
 
 class WorkerLock:
-    """The data directory's lock. The kernel frees it when its holder ends, however it ends."""
+    """The data directory's lock. The kernel frees it when its holder ends, however it ends.
+
+    The file names the holder and since when it is that; its time of change is the holder's last sign of life.
+    """
 
     def __init__(self, home: Path) -> None:
         self._path = home / "worker.lock"
@@ -26,9 +41,15 @@ class WorkerLock:
             os.close(descriptor)
             raise
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {now().isoformat()}\n".encode(), 0)
         self._descriptor = descriptor
         return True
+
+    def beat(self) -> None:
+        """Give a sign of life; nothing where it is not held, or where the disk takes none."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self._descriptor)
 
     def release(self) -> None:
         """Let it go; nothing where it is not held."""
@@ -37,18 +58,24 @@ class WorkerLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def holder(self) -> int | None:
+    def holder(self) -> Holder | None:
         """The process that holds it, or None."""
-        if self._descriptor is not None:
-            return os.getpid()
         try:
-            pid = int(self._path.read_text())
-            os.kill(pid, 0)
-        except (FileNotFoundError, ValueError, ProcessLookupError):
+            pid, _, since = self._path.read_text().strip().partition(" ")
+            known = Holder(
+                pid=int(pid),
+                since=datetime.fromisoformat(since) if since else None,
+                seen=datetime.fromtimestamp(self._path.stat().st_mtime, UTC),
+            )
+        except (FileNotFoundError, ValueError):
+            return None
+        try:
+            os.kill(known.pid, 0)
+        except ProcessLookupError:
             return None
         except PermissionError:
-            return pid  # alive, somebody else's
-        return pid if _holds(pid, self._path) else None
+            return known  # alive, somebody else's
+        return known if self._descriptor is not None or _holds(known.pid, self._path) else None
 
 
 def _holds(pid: int, path: Path) -> bool:

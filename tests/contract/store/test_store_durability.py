@@ -338,9 +338,18 @@ def test_one_process_at_a_time_does_the_work(tmp_path: Path) -> None:
     assert lock.holder() is None
     assert lock.try_acquire()
     assert lock.try_acquire()
-    assert lock.holder() == os.getpid()
+    for known in (lock.holder(), WorkerLock(tmp_path).holder()):
+        assert known is not None
+        assert (known.pid, known.since is not None) == (os.getpid(), True)
     assert not WorkerLock(tmp_path).try_acquire()
-    assert WorkerLock(tmp_path).holder() == os.getpid()
+    os.utime(tmp_path / "worker.lock", (1, 1))
+    silent = lock.holder()
+    lock.beat()
+    alive = lock.holder()
+    assert silent is not None
+    assert alive is not None
+    assert silent.seen.year == 1970 < alive.seen.year
+    assert silent.since == alive.since
     lock.release()
     lock.release()
     assert lock.holder() is None
@@ -350,7 +359,9 @@ def test_one_process_at_a_time_does_the_work(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "True\n"
         assert not lock.try_acquire()
-        assert lock.holder() == other.pid
+        held = lock.holder()
+        assert held is not None
+        assert held.pid == other.pid
     finally:
         other.kill()
         other.communicate(timeout=30)

@@ -5,7 +5,7 @@ import { api, got } from "../../api/client";
 import { useNow } from "../../parts/now";
 import { Section, Table } from "../../parts/Section";
 import { State } from "../../parts/State";
-import { age } from "../../parts/words";
+import { age, ago } from "../../parts/words";
 import { Asked } from "./lists";
 
 /** Who works, what is worked on, and what waits for what. */
@@ -20,12 +20,18 @@ export function Queue() {
             {data.workers.length === 0 ? (
               <p className="rounded-md bg-warn-soft px-3 py-3 text-sm">Nobody works at present. This server takes over within seconds, if it may; see Doctor for what is in its way.</p>
             ) : (
-              <Table label="Workers" head={[{ name: "Worker" }, { name: "Process", right: true }, { name: "Where" }]}>
+              <Table label="Workers" head={[{ name: "Worker" }, { name: "Process", right: true }, { name: "Where" }, { name: "Works on" }, { name: "Since", right: true }, { name: "Last sign of life", right: true }]}>
                 {data.workers.map((one) => (
                   <tr key={one.id}>
                     <td className="font-medium">{one.id}</td>
                     <td className="text-right">{one.pid}</td>
                     <td className="text-text-2">{one.here ? "this server" : "another process"}</td>
+                    <td className="text-xs text-text-2">{one.attempts.join(", ") || "nothing at present"}</td>
+                    <td className="text-right">{one.since ? age(one.since, now) : "unknown"}</td>
+                    <td className={one.answers ? "text-right" : "text-right font-medium text-bad"}>
+                      {one.answers ? "" : "Does not answer: "}
+                      {ago(one.seen, now)}
+                    </td>
                   </tr>
                 ))}
               </Table>

@@ -37,11 +37,13 @@ export function Ports({ attempt }: { attempt: Attempt }) {
     onError: tellFailure,
   });
   const close = useMutation({ mutationFn: (port: number) => got(api.DELETE("/api/v1/attempts/{attempt}/ports/{port}", { params: { path: { attempt: attempt.id, port } } })), onSuccess: again, onError: tellFailure });
-  const found = ports.data ?? [];
-  if (!works || found.length === 0) return null;
+  const found = ports.data?.ports ?? [];
+  const why = ports.data?.out_of_reach;
+  if (!works || (found.length === 0 && !why)) return null;
   return (
     <section aria-label="Ports">
       <h2 className="mb-1 text-xs font-semibold text-text-2">Ports</h2>
+      {why && <p className="text-xs text-text-2">None can be opened here: {why}.</p>}
       <ul className="flex flex-col">
         {found.map((one) => (
           <li key={one.port} className="flex items-center gap-2 py-0.5 text-sm">
