@@ -1,6 +1,7 @@
 """A scripted OpenID Connect provider: real HTTP, real signatures, and every lie that a test wants told.
 
-It signs in whoever `person` is, without asking anybody: `visit` is the browser's part at the provider.
+It signs in whoever `person` is, without asking anybody: `visit` and `leave` are the browser's part at the provider, and
+what its pages do.
 """
 
 import base64
@@ -100,6 +101,13 @@ class OidcProvider:
                 return _json({"keys": [self._key.as_dict(private=False)]})
             case "/token" if request.method == "POST":
                 return self._token(request)
+            case "/authorize" | "/end":
+                here = f"{self.issuer}{request.path}?{request.query}"
+                try:
+                    there = self.visit(here) if request.path == "/authorize" else self.leave(here)
+                except ValueError as error:
+                    return _json({"error": str(error)}, 400)
+                return Reply(302, headers={"location": there})
         return _json({"error": "not_found"}, 404)
 
     def _about(self) -> dict[str, Any]:

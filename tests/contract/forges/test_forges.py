@@ -7,6 +7,7 @@ import pytest
 
 from pullwright.domain.delivery import Stage
 from pullwright.domain.errors import BranchTaken, ForgeRefused
+from pullwright.domain.incoming import Topic
 from pullwright.forge.delivery import deliver
 from pullwright.testing.forges.side import Pull
 
@@ -171,6 +172,10 @@ async def test_what_people_say_comes_back_with_who_may_be_believed(hosted: Place
     assert [one.id for one in await hosted.forge.remarks(number)] == [one.id for one in remarks]
     if hosted.kind != "gitlab":  # where a review is a note among others
         assert said["wanda", "Not yet"].verdict == "changes-requested"
+    for remark in (None, *(one.id for one in remarks)) * 2:
+        await hosted.forge.react(Topic(number=number, issue=False, remark=remark), "eyes")
+    # Each has a sign of its own, once; but for Gitea's reviews, which have no place for one.
+    assert len(hosted.side.reactions) == (5 if hosted.kind == "gitea" else 6)
 
 
 async def test_more_than_a_page_of_comments_is_read_whole(hosted: Place) -> None:

@@ -142,6 +142,12 @@ class Served:
         return self.task(task)
 
 
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., Served]:
+    """Starts a server of somebody's own; the test kills it."""
+    return Served.start
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, e2e: Any, model_urls: tuple[str, str]) -> Iterator[Served]:
     """The server of a module's tests. It knows two models: `openai:scripted` and `other`."""

@@ -225,6 +225,10 @@ def test_environment_usage_and_people_are_looked_after(
     page.get_by_role("button", name="Make").click()
     secret = page.get_by_role("dialog").locator("code").inner_text()
     page.get_by_role("button", name="I have it").click()
+    page.get_by_role("tab", name="Queue").click()
+    working = page.get_by_role("row").filter(has_text="this server")
+    expect(working).to_be_visible()
+    expect(working).not_to_contain_text("Does not answer")
     for part in ("Queue", "Teams", "Models", "Forges", "Limits", "Doctor"):
         page.get_by_role("tab", name=part).click()
         expect(page.get_by_role("tabpanel").get_by_role("heading").first).to_be_visible()
