@@ -3,36 +3,38 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path as HostPath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from pullwright.api.access import Admin, House, Reader, Writer
 from pullwright.api.orders import (
+    CleanOrder,
     CredentialOrder,
     ImageOrder,
     InternetOrder,
+    LimitsOrder,
     PrepareOrder,
-    RepositoryNamed,
     RulesOrder,
     SecretOrder,
+    SurveyOrder,
     from_registry,
-    on_server,
 )
 from pullwright.api.problems import not_found, problems
 from pullwright.domain.environment import Environment
 from pullwright.domain.errors import UsageError
+from pullwright.domain.limits import SandboxLimits
 from pullwright.domain.network import NetworkPolicy
 from pullwright.domain.policy import Credential, EnvironmentPolicy
 from pullwright.domain.secret import SecretEntry
 from pullwright.domain.task import RepositoryRef
+from pullwright.domain.transcript import EgressDecided
 from pullwright.flow import desk, policies, secrets
-from pullwright.flow.desk import Order
 from pullwright.flow.environment import choose_environment
 from pullwright.flow.platform import Platform
 from pullwright.flow.preparing import Preparation, Preparations, Purpose
-from pullwright.flow.shelf import Shelved, on_disk
+from pullwright.flow.shelf import Inventory, Removed, Shelved, inventory, on_disk, remove_environments, tidy
 from pullwright.store import environments as record_of_environments
 from pullwright.store.environments import Refusal
 
@@ -47,7 +49,10 @@ class SurveyView(BaseModel):
 
     repository: str
     commit: str
+    key: str = Field(description="What a prepared layer is reused by.")
     environment: Environment
+    submodules: bool
+    lfs: bool
     notices: tuple[str, ...]
 
 
@@ -94,6 +99,7 @@ class PreparationView(BaseModel):
     warnings: list[str]
     rules: tuple[str, ...] = Field(description="Learned: the narrowest rules that allow what setup asked for.")
     presets: tuple[str, ...] = Field(description="Learned: presets that cover all of it.")
+    refused: tuple[EgressDecided, ...] = Field(description="Learned: what was refused even so.")
 
     @classmethod
     def of(cls, one: Preparation) -> "PreparationView":
@@ -118,6 +124,13 @@ class EnvironmentView(BaseModel):
     blocked: list[Refusal] = Field(description="Hosts that were refused and not let through to since.")
 
 
+class LimitsHeld(BaseModel):
+    """What a repository's sandboxes may use."""
+
+    limits: SandboxLimits
+    held: str = Field(description="How this machine holds them, in words.")
+
+
 Key = Annotated[str, Path(max_length=300, description="The repository's key.")]
 SecretName = Annotated[str, Path(min_length=1, max_length=100)]
 
@@ -134,15 +147,30 @@ async def environments(house: House, _: Reader) -> list[LayerView]:
     return _layers(await on_disk(house, await house.record.environments()))
 
 
+@router.get("/environments/shelf", responses=problems(401, 403, 503), summary="What is prepared, and what it takes")
+async def shelf(house: House, _: Admin) -> Inventory:
+    """On the disk of this machine, those that were not used for longest first."""
+    return await inventory(house)
+
+
+@router.post("/environments/clean", responses=problems(401, 403, 422, 503), summary="Remove what nothing needs")
+async def clean(order: CleanOrder, house: House, _: Admin) -> Removed:
+    """Remains of what died, and prepared environments beyond what they may take. A worker does so by itself."""
+    await house.sandboxes.clean()
+    return await tidy(house, everything=order.everything)
+
+
 @router.post("/environments/survey", responses=_FAILS, summary="How a repository would become a machine")
-async def survey(named: RepositoryNamed, house: House, _: Reader) -> SurveyView:
+async def survey(order: SurveyOrder, house: House, _: Reader) -> SurveyView:
     """What is detected at its base, with the reasons."""
-    wanted = Order(prompt="", repository=on_server(named.repository), cwd=_HERE, base=named.base)
-    surveyed = await desk.survey(house, wanted)
+    surveyed = await desk.survey(house, order.order())
     return SurveyView(
         repository=surveyed.repository.location,
         commit=surveyed.commit,
+        key=surveyed.chosen.environment.key(),
         environment=surveyed.chosen.environment,
+        submodules=surveyed.chosen.submodules,
+        lfs=surveyed.chosen.lfs,
         notices=surveyed.notices,
     )
 
@@ -160,15 +188,7 @@ async def learn(order: PrepareOrder, request: Request, house: House, _: Admin) -
 
 
 async def _begin(order: PrepareOrder, request: Request, house: Platform, purpose: Purpose) -> PreparationView:
-    wanted = Order(
-        prompt="",
-        repository=on_server(order.repository),
-        cwd=_HERE,
-        base=order.base,
-        setup=order.setup,
-        image=from_registry(order.image),
-    )
-    began = await preparations_of(request).start(house, wanted, purpose, lock=order.lock)
+    began = await preparations_of(request).start(house, order.order(), purpose, lock=order.lock)
     return PreparationView.of(began)
 
 
@@ -245,6 +265,38 @@ async def image(key: Key, order: ImageOrder, house: House, _: Admin) -> Environm
     return await _change(house, key, lambda policy: policy.model_copy(update={"image": chosen}))
 
 
+@router.delete("/repositories/{key}/layers", responses=_FAILS, summary="Remove what is prepared of a repository")
+async def remove_layers(key: Key, house: House, _: Admin) -> Removed:
+    """The next task prepares it anew; what is in use stays."""
+    return await remove_environments(house, await house.record.repository(key))
+
+
+@router.get("/repositories/{key}/scripts/{step}", responses=_FAILS, summary="What a script printed when it ran last")
+async def script(key: Key, step: Literal["setup", "maintenance"], house: House, _: Reader) -> policies.ScriptRun:
+    """Also where it failed."""
+    return await policies.last_run(house, await house.record.repository(key), step)
+
+
+@router.get("/repositories/{key}/policy", responses=_FAILS, summary="What an admin has decided about a repository")
+async def policy(key: Key, house: House, _: Reader) -> EnvironmentPolicy:
+    """What it may reach, what it is made of, headers without their values, limits."""
+    return await house.record.policy(key)
+
+
+@router.get("/repositories/{key}/limits", responses=_FAILS, summary="What its sandboxes may use")
+async def sandbox_limits(key: Key, house: House, _: Reader) -> LimitsHeld:
+    """And how this machine holds that."""
+    return LimitsHeld(limits=(await house.record.policy(key)).limits, held=policies.held(house))
+
+
+@router.patch("/repositories/{key}/limits", responses=_FAILS, summary="Decide what its sandboxes may use")
+async def set_sandbox_limits(key: Key, order: LimitsOrder, house: House, _: Admin) -> LimitsHeld:
+    """What starts from now on follows."""
+    reference = await house.record.repository(key)
+    policy = await policies.set_limits(house, reference, order.changes(), default=order.default)
+    return LimitsHeld(limits=policy.limits, held=policies.held(house))
+
+
 @router.put("/repositories/{key}/internet", responses=_FAILS, summary="Decide what a phase may reach")
 async def internet(key: Key, order: InternetOrder, house: House, _: Admin) -> EnvironmentPolicy:
     """Off, what the rules name, or on; what is under way follows within seconds."""
@@ -276,6 +328,12 @@ async def detach(
 ) -> EnvironmentPolicy:
     """And forget the value."""
     return await policies.detach(house, await _location(house, key), _HERE, host)
+
+
+@router.get("/repositories/{key}/secrets", responses=_FAILS, summary="The secrets for setup and maintenance")
+async def list_secrets(key: Key, house: House, _: Reader) -> list[SecretEntry]:
+    """Their names; never a value."""
+    return await secrets.list_secrets(house, await house.record.repository(key))
 
 
 @router.put("/repositories/{key}/secrets/{name}", responses=_FAILS, summary="Set a secret for setup and maintenance")

@@ -216,11 +216,24 @@ class RepositoryNamed(Sent):
     base: str | None = Field(None, max_length=1024)
 
 
-class PrepareOrder(RepositoryNamed):
-    """An environment that is to be made ready, or learned from."""
+class SurveyOrder(RepositoryNamed):
+    """A repository whose environment is asked after, with what a task would be given."""
 
     setup: str | None = Field(None, max_length=100_000, description="As a task would be given it.")
-    image: str | None = Field(None, max_length=1000, description="As a task would be given it.")
+    check: str | None = Field(None, max_length=100_000, description="As a task would be given it.")
+    image: str | None = Field(None, max_length=1000, description="`docker://NAME[:TAG]`, or `host`.")
+    sparse: tuple[str, ...] = Field((), max_length=100, description="The only directories to lay out.")
+
+    def order(self) -> Order:
+        """What the flow takes. Raises `UsageError`."""
+        given = self.model_dump(include={"base", "setup", "check", "sparse"})
+        image, repository = from_registry(self.image), on_server(self.repository)
+        return Order(prompt="", repository=repository, cwd=Path("/"), image=image, **given)
+
+
+class PrepareOrder(SurveyOrder):
+    """An environment that is to be made ready, or learned from."""
+
     lock: bool = Field(False, description="Where it is learned from: setup reaches those hosts and nothing else after.")
 
 
@@ -259,3 +272,25 @@ class SecretOrder(Sent):
     """A secret's value, which cannot be read back."""
 
     value: SecretStr = Field(min_length=1, max_length=70_000)
+
+
+class LimitsOrder(Sent):
+    """What is to be different of a sandbox's limits; what is left out stays."""
+
+    memory: int | None = Field(None, description="Bytes.")
+    processes: int | None = None
+    cpus: float | None = Field(None, description="Processors' worth of time; null: as many as there are.")
+    disk: int | None = Field(None, description="Bytes.")
+    inodes: int | None = None
+    default: bool = Field(False, description="Begin from the defaults, not from what holds now.")
+
+    def changes(self) -> dict[str, object]:
+        """What was said."""
+        said = self.model_dump(exclude={"default"}, exclude_unset=True)
+        return {name: value for name, value in said.items() if value is not None or name == "cpus"}
+
+
+class CleanOrder(Sent):
+    """What is to be removed of prepared environments."""
+
+    everything: bool = Field(False, description="All that nobody uses, whatever there is room for.")

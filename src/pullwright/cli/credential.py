@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from pullwright.cli.environments import with_environments
+
 if TYPE_CHECKING:
+    from pullwright.cli.environments import Environments
     from pullwright.domain.policy import EnvironmentPolicy
 
 app = App(
@@ -34,22 +35,18 @@ def add(host: str, /, *, header: str, from_env: str, repo: str = ".", json: bool
         json: Print the policy as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+    async def perform(all_of_them: Environments) -> int:
         from pullwright.domain.errors import UsageError
-        from pullwright.flow import policies
 
         value = os.environ.get(from_env)
         if not value:
             raise UsageError(
                 f"the variable {from_env} is not set; the value is read from it, so that no history keeps it"
             )
-        async with opened_platform() as platform:
-            policy = await policies.attach(platform, repo, Path.cwd(), host, header, value)
-        _show(policy, json=json)
+        _show(await all_of_them.attach(repo, host, header, value), json=json)
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 @app.command(name="list", sort_key=1)
@@ -61,16 +58,11 @@ def list_credentials(*, repo: str = ".", json: bool = False) -> int:
         json: Print the policy as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
-        from pullwright.flow import policies
-
-        async with opened_platform() as platform:
-            _, policy = await policies.policy_of(platform, repo, Path.cwd())
-        _show(policy, json=json)
+    async def perform(all_of_them: Environments) -> int:
+        _show(await all_of_them.policy(repo), json=json)
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 @app.command(sort_key=2)
@@ -83,16 +75,11 @@ def remove(host: str, /, *, repo: str = ".", json: bool = False) -> int:
         json: Print the policy as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
-        from pullwright.flow import policies
-
-        async with opened_platform() as platform:
-            policy = await policies.detach(platform, repo, Path.cwd(), host)
-        _show(policy, json=json)
+    async def perform(all_of_them: Environments) -> int:
+        _show(await all_of_them.detach(repo, host), json=json)
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 def _show(policy: EnvironmentPolicy, *, json: bool) -> None:

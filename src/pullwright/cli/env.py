@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from pullwright.cli.credential import app as credential
+from pullwright.cli.environments import with_environments
 from pullwright.cli.internet import allow, deny, image, internet, learn, policy_lines
 from pullwright.cli.limits import limits
 from pullwright.cli.secret import app as secret
 from pullwright.cli.shelf import clean, list_environments, remove
 
 if TYPE_CHECKING:
+    from pullwright.cli.environments import Environments, Seen, Step
     from pullwright.flow.desk import Order
 
 app = App(name="env", help="The environments that tasks work in.")
@@ -57,7 +59,7 @@ def show(
         sparse: A directory to lay out, as `run` would be given it.
         json: Print it as JSON.
     """
-    return asyncio.run(_survey(_order(repo, base, check, setup, image, sparse), prepare=False, json=json))
+    return _survey(_order(repo, base, check, setup, image, sparse), prepare=False, json=json)
 
 
 @app.command(sort_key=2)
@@ -82,7 +84,7 @@ def prepare(
         sparse: A directory to lay out, as `run` would be given it.
         json: Print it as JSON.
     """
-    return asyncio.run(_survey(_order(repo, base, check, setup, image, sparse), prepare=True, json=json))
+    return _survey(_order(repo, base, check, setup, image, sparse), prepare=True, json=json)
 
 
 @app.command(sort_key=3)
@@ -120,27 +122,19 @@ def log(*, repo: str = ".", maintenance: bool = False) -> int:
         maintenance: The maintenance script's instead.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+    async def perform(all_of_them: Environments) -> int:
         from pullwright.cli.screen import Screen
         from pullwright.cli.story import Line
-        from pullwright.domain.errors import UsageError
-        from pullwright.flow.policies import script_logs
 
-        step = "maintenance" if maintenance else "setup"
-        async with opened_platform() as platform:
-            reference = await platform.repositories.locate(repo, Path.cwd())
-            logs = [one for one in await script_logs(platform, reference) if one.step == step]
-            if not logs:
-                raise UsageError(f"no {step} of this repository has been run; `pullwright env prepare` runs it")
-            last, text = logs[0], await platform.record.blob(logs[0].blob)
+        step: Step = "maintenance" if maintenance else "setup"
+        last = await all_of_them.last_run(repo, step)
         how = "failed" if last.failed else "done"
         Screen().show([Line(f"{step} of {last.at.astimezone():%Y-%m-%d %H:%M:%S}, {how}", "head")])
-        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.write(last.text.encode())
         sys.stdout.flush()
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 def _order(
@@ -165,50 +159,46 @@ def _order(
     )
 
 
-async def _survey(order: Order, *, prepare: bool, json: bool) -> int:
-    from pullwright.cli.house import opened_platform
-    from pullwright.cli.screen import Screen, answer, answer_json
-    from pullwright.cli.story import Line, environment_lines
-    from pullwright.cli.words import shown
-    from pullwright.domain.policy import EnvironmentPolicy
-    from pullwright.flow import desk
-    from pullwright.flow.shelf import tidy
+def _survey(order: Order, *, prepare: bool, json: bool) -> int:
+    async def perform(all_of_them: Environments) -> int:
+        from pullwright.cli.screen import Screen
+        from pullwright.cli.story import Line
+        from pullwright.cli.words import shown
 
-    screen = Screen()
-    async with opened_platform() as platform:
+        screen = Screen()
         warnings: list[str] = []
         try:
             with screen.moving():
                 if prepare:
-                    surveyed = await desk.prepare_environment(platform, order, screen.step, warnings.append)
-                    await tidy(platform)
+                    seen = await all_of_them.prepare(order, screen.step, warnings.append)
                 else:
-                    surveyed = await desk.survey(platform, order, screen.step)
+                    seen = await all_of_them.survey(order, screen.step)
         finally:
             screen.show([Line(shown(text), "warning") for text in warnings])
-    screen.show([Line(f"note: {shown(notice)}", "warning") for notice in surveyed.notices])
-    if json:
-        answer_json(
-            {
-                "repository": surveyed.repository.location,
-                "commit": surveyed.commit,
-                "key": surveyed.chosen.environment.key(),
-                **surveyed.chosen.model_dump(mode="json", exclude={"kind"}),
-            }
-        )
+        screen.show([Line(f"note: {shown(notice)}", "warning") for notice in seen.notices])
+        _show(seen, prepared=prepare, json=json)
         return 0
-    answer([Line(f"{shown(surveyed.repository.location)} at {surveyed.commit[:12]}", "head")])
-    answer(environment_lines(surveyed.chosen))
+
+    return with_environments(perform)
+
+
+def _show(seen: Seen, *, prepared: bool, json: bool) -> None:
+    from pullwright.cli.screen import answer, answer_json
+    from pullwright.cli.story import Line, environment_lines
+    from pullwright.cli.words import shown
+    from pullwright.domain.policy import EnvironmentPolicy
+
+    environment = seen.chosen.environment
+    if json:
+        about = {"repository": seen.repository, "commit": seen.commit, "key": environment.key()}
+        answer_json({**about, **seen.chosen.model_dump(mode="json", exclude={"kind"})})
+        return
+    answer([Line(f"{shown(seen.repository)} at {seen.commit[:12]}", "head")])
+    answer(environment_lines(seen.chosen))
     answer([Line("internet:", "head")])
-    answer(
-        [
-            Line(f"  {line.text}")
-            for line in policy_lines(EnvironmentPolicy(network=surveyed.chosen.environment.network))
-        ]
-    )
-    if prepare:
+    answer([Line(f"  {line.text}") for line in policy_lines(EnvironmentPolicy(network=environment.network))])
+    if prepared:
         answer([Line("prepared", "good")])
-    return 0
 
 
 async def _shell(order: Order, argv: tuple[str, ...], *, json: bool) -> int:

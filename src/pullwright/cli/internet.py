@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pullwright.cli.environments import Phase, with_environments
+
 if TYPE_CHECKING:
+    from pullwright.cli.environments import Environments, Lesson
     from pullwright.cli.story import Line
     from pullwright.domain.network import Reach
     from pullwright.domain.policy import EnvironmentPolicy
-    from pullwright.flow.policies import Learned
-
-Phase = Literal["setup", "agent"]
 
 
 def internet(
@@ -36,16 +35,9 @@ def internet(
         phase: Whom it is for: setup and maintenance scripts, or engines and the verification of their changes.
         json: Print the policy as JSON.
     """
-    if mode is None:
-        return _change(repo, lambda policy: policy, json=json, show=True)
-
-    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
-        from pullwright.domain.network import Internet
-        from pullwright.domain.policy import Phase as Of
-
-        return policy.set_internet(Of(phase), Internet(mode))
-
-    return _change(repo, change, json=json)
+    return _told(
+        lambda all_of_them: all_of_them.set_internet(repo, phase, mode) if mode else all_of_them.policy(repo), json=json
+    )
 
 
 def allow(*hosts: str, repo: str = ".", phase: Phase = "agent", json: bool = False) -> int:
@@ -58,7 +50,8 @@ def allow(*hosts: str, repo: str = ".", phase: Phase = "agent", json: bool = Fal
         phase: Whom it is for: setup and maintenance scripts, or engines and the verification of their changes.
         json: Print the policy as JSON.
     """
-    return _rules(hosts, repo, phase, "allow", json=json)
+    rules = _rules(hosts, "allow")
+    return _told(lambda all_of_them: all_of_them.allow(repo, phase, rules), json=json)
 
 
 def deny(*hosts: str, repo: str = ".", phase: Phase = "agent", json: bool = False) -> int:
@@ -70,7 +63,8 @@ def deny(*hosts: str, repo: str = ".", phase: Phase = "agent", json: bool = Fals
         phase: Whom it is for: setup and maintenance scripts, or engines and the verification of their changes.
         json: Print the policy as JSON.
     """
-    return _rules(hosts, repo, phase, "deny", json=json)
+    rules = _rules(hosts, "deny")
+    return _told(lambda all_of_them: all_of_them.deny(repo, phase, rules), json=json)
 
 
 def image(
@@ -96,10 +90,10 @@ def image(
         raise UsageError("name an image or --forget the one that was named, not both")
     kept = None if reference is None else image_reference(reference, cwd=Path.cwd()) or NONE
 
-    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
-        return policy.model_copy(update={"image": kept}) if kept or forget else policy
-
-    return _change(repo, change, json=json, show=not (kept or forget))
+    decides = bool(kept or forget)
+    return _told(
+        lambda all_of_them: all_of_them.set_image(repo, kept) if decides else all_of_them.policy(repo), json=json
+    )
 
 
 def learn(
@@ -119,67 +113,50 @@ def learn(
         lock: Take the proposal at once: from then on setup reaches those hosts and nothing else.
         json: Print what was learned as JSON.
     """
-    return asyncio.run(_learn(repo, base, setup, lock=lock, json=json))
+
+    async def perform(all_of_them: Environments) -> int:
+        from pullwright.cli.screen import Screen, answer, answer_json
+        from pullwright.flow.desk import Order
+
+        screen = Screen()
+        order = Order(prompt="", repository=repo, cwd=Path.cwd(), base=base, setup=setup)
+        with screen.moving():
+            learned = await all_of_them.learn(order, screen.step, lock=lock)
+        if json:
+            refused = [{"host": event.host, "port": event.port, "reason": event.reason} for event in learned.refused]
+            answer_json({"rules": learned.rules, "presets": learned.presets, "refused": refused, "locked": lock})
+            return 0
+        answer(_learned_lines(learned, repo, locked=lock))
+        if learned.policy:
+            answer(policy_lines(learned.policy))
+        return 0
+
+    return with_environments(perform)
 
 
-def _rules(hosts: tuple[str, ...], repo: str, phase: Phase, verb: Literal["allow", "deny"], *, json: bool) -> int:
+def _rules(hosts: tuple[str, ...], verb: Literal["allow", "deny"]) -> list[str]:
     from pullwright.domain.errors import UsageError
     from pullwright.domain.network import canonical
 
     if not hosts:
         raise UsageError(f"name a host: pullwright env {verb} HOST")
-    rules = [canonical(host) for host in hosts]
-
-    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
-        from pullwright.domain.policy import Phase as Of
-
-        return policy.allow(Of(phase), rules) if verb == "allow" else policy.deny(Of(phase), rules)
-
-    return _change(repo, change, json=json)
+    return [canonical(host) for host in hosts]
 
 
-def _change(
-    repo: str, change: Callable[[EnvironmentPolicy], EnvironmentPolicy], *, json: bool, show: bool = False
-) -> int:
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+def _told(ask: Callable[[Environments], Awaitable[EnvironmentPolicy]], *, json: bool) -> int:
+    """Ask for a policy, or decide on it, and tell what holds."""
+
+    async def perform(all_of_them: Environments) -> int:
         from pullwright.cli.screen import answer, answer_json
-        from pullwright.flow import policies
 
-        async with opened_platform() as platform:
-            if show:
-                _, policy = await policies.policy_of(platform, repo, Path.cwd())
-            else:
-                policy = await policies.change_policy(platform, repo, Path.cwd(), change)
+        policy = await ask(all_of_them)
         if json:
             answer_json(policy.model_dump(mode="json"))
         else:
             answer(policy_lines(policy))
         return 0
 
-    return asyncio.run(perform())
-
-
-async def _learn(repo: str, base: str | None, setup: str | None, *, lock: bool, json: bool) -> int:
-    from pullwright.cli.house import opened_platform
-    from pullwright.cli.screen import Screen, answer, answer_json
-    from pullwright.flow import policies
-    from pullwright.flow.desk import Order
-
-    screen = Screen()
-    order = Order(prompt="", repository=repo, cwd=Path.cwd(), base=base, setup=setup)
-    async with opened_platform() as platform:
-        with screen.moving():
-            learned = await policies.learn(platform, order, screen.step)
-        policy = await policies.lock(platform, learned) if lock else None
-    if json:
-        refused = [{"host": event.host, "port": event.port, "reason": event.reason} for event in learned.refused]
-        answer_json({"rules": learned.rules, "presets": learned.presets, "refused": refused, "locked": lock})
-        return 0
-    answer(_learned_lines(learned, repo, locked=lock))
-    if policy:
-        answer(policy_lines(policy))
-    return 0
+    return with_environments(perform)
 
 
 def policy_lines(policy: EnvironmentPolicy) -> list[Line]:
@@ -207,7 +184,7 @@ def _reach_lines(phase: str, reach: Reach) -> list[Line]:
     return lines + [Line(f"  deny   {rule}{idle}") for rule in reach.deny]
 
 
-def _learned_lines(learned: Learned, repo: str, *, locked: bool) -> list[Line]:
+def _learned_lines(learned: Lesson, repo: str, *, locked: bool) -> list[Line]:
     from pullwright.cli.story import Line
     from pullwright.cli.words import count, shown
 

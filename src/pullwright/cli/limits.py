@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pullwright.cli.environments import with_environments
+
 if TYPE_CHECKING:
+    from pullwright.cli.environments import Environments
     from pullwright.cli.story import Line
     from pullwright.domain.limits import SandboxLimits
-    from pullwright.domain.policy import EnvironmentPolicy
 
 
 def limits(
@@ -37,7 +37,22 @@ def limits(
         default: Begin from the defaults, not from what holds now.
         json: Print the limits as JSON.
     """
-    return asyncio.run(_decide(repo, _changes(memory, processes, cpus, disk, files), default=default, json=json))
+    changes = _changes(memory, processes, cpus, disk, files)
+
+    async def perform(all_of_them: Environments) -> int:
+        from pullwright.cli.screen import answer, answer_json
+
+        if changes or default:
+            hold, held = await all_of_them.set_limits(repo, changes, default=default)
+        else:
+            hold, held = await all_of_them.limits(repo)
+        if json:
+            answer_json(hold.model_dump(mode="json"))
+        else:
+            answer(limits_lines(hold, held))
+        return 0
+
+    return with_environments(perform)
 
 
 def _changes(
@@ -61,36 +76,6 @@ def _changes(
         except ValueError:
             raise UsageError(f"{cpus!r} is no number of processors: write one like 1.5, or all") from None
     return changes
-
-
-async def _decide(repo: str, changes: dict[str, object], *, default: bool, json: bool) -> int:
-    from pydantic import ValidationError
-
-    from pullwright.cli.house import opened_platform
-    from pullwright.cli.screen import answer, answer_json
-    from pullwright.domain.errors import UsageError
-    from pullwright.domain.limits import SandboxLimits
-    from pullwright.flow import policies
-
-    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
-        old = SandboxLimits() if default else policy.limits
-        return policy.model_copy(update={"limits": SandboxLimits.model_validate({**old.model_dump(), **changes})})
-
-    async with opened_platform() as platform:
-        if changes or default:
-            try:
-                policy = await policies.change_policy(platform, repo, Path.cwd(), change)
-            except ValidationError as error:
-                first = error.errors()[0]
-                raise UsageError(f"{first['loc'][0]}: {first['msg']}; {first['input']} was given") from error
-        else:
-            _, policy = await policies.policy_of(platform, repo, Path.cwd())
-        held = platform.sandboxes.wall().partition("limits: ")[2]
-    if json:
-        answer_json(policy.limits.model_dump(mode="json"))
-    else:
-        answer(limits_lines(policy.limits, held))
-    return 0
 
 
 def limits_lines(limits: SandboxLimits, held: str) -> list[Line]:

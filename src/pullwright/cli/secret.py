@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
+
+from pullwright.cli.environments import with_environments
+
+if TYPE_CHECKING:
+    from pullwright.cli.environments import Environments
 
 app = App(
     name="secret",
@@ -30,24 +34,22 @@ def set_secret(name: str, /, *, repo: str = ".", json: bool = False) -> int:
         json: Print its name and the time as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+    from pullwright.domain.secret import check_name
+
+    value = _value(check_name(name))
+
+    async def perform(all_of_them: Environments) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
-        from pullwright.domain.secret import check_name
-        from pullwright.flow import secrets
 
-        value = _value(check_name(name))
-        async with opened_platform() as platform:
-            repository = await platform.repositories.locate(repo, Path.cwd())
-            entry = await secrets.set_secret(platform, repository, name, value)
+        entry = await all_of_them.set_secret(repo, name, value)
         if json:
             answer_json(entry.model_dump(mode="json"))
         else:
             answer([Line(f"{name} is kept; the environment's next preparation uses it", "good")])
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 @app.command(name="list", sort_key=1)
@@ -59,15 +61,11 @@ def list_secrets(*, repo: str = ".", json: bool = False) -> int:
         json: Print them as a JSON array of objects with `name` and `changed`.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+    async def perform(all_of_them: Environments) -> int:
         from pullwright.cli.screen import answer, answer_json, answer_table
         from pullwright.cli.story import Line
-        from pullwright.flow import secrets
 
-        async with opened_platform() as platform:
-            repository = await platform.repositories.locate(repo, Path.cwd())
-            entries = await secrets.list_secrets(platform, repository)
+        entries = await all_of_them.secrets(repo)
         if json:
             answer_json([entry.model_dump(mode="json") for entry in entries])
         elif entries:
@@ -77,7 +75,7 @@ def list_secrets(*, repo: str = ".", json: bool = False) -> int:
             answer([Line("there are no secrets; `pullwright env secret set NAME` keeps one")])
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 @app.command(sort_key=2)
@@ -89,15 +87,12 @@ def remove(name: str, /, *, repo: str = ".") -> int:
         repo: The repository: a path on disk or a URL.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
-        from pullwright.flow import secrets
+    async def perform(all_of_them: Environments) -> int:
 
-        async with opened_platform() as platform:
-            await secrets.remove_secret(platform, await platform.repositories.locate(repo, Path.cwd()), name)
+        await all_of_them.remove_secret(repo, name)
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 def _value(name: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pullwright.cli.environments import with_environments
+
 if TYPE_CHECKING:
-    from pullwright.flow.shelf import Removed, Shelf
+    from pullwright.cli.environments import Environments
+    from pullwright.flow.shelf import Removed
 
 
 def list_environments(*, json: bool = False) -> int:
@@ -17,42 +18,37 @@ def list_environments(*, json: bool = False) -> int:
         json: Print them as a JSON array.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+    async def perform(all_of_them: Environments) -> int:
         from pullwright.cli.screen import answer, answer_json, answer_table
         from pullwright.cli.story import Line
-        from pullwright.flow.shelf import shelf
 
-        async with opened_platform() as platform:
-            there = await shelf(platform)
-            prepared = await platform.record.environments()
+        there = await all_of_them.shelf()
         if json:
-            answer_json(_as_json(there))
+            answer_json([one.model_dump(mode="json") for one in there.environments])
             return 0
-        failed = [one for one in prepared if not one.layer]
         rows = [
             (
-                one.environment.repository,
-                *_named(one.environment.key),
-                f"{one.environment.prepared.astimezone():%Y-%m-%d %H:%M}",
+                one.repository,
+                *_named(one.key),
+                f"{one.prepared.astimezone():%Y-%m-%d %H:%M}",
                 f"{one.used.astimezone():%Y-%m-%d %H:%M}",
-                amount(one.size),
+                amount(one.bytes),
                 "needed" if one.needed else "in use" if one.held else "",
             )
             for one in reversed(there.environments)
         ]
         rows += [
             (one.repository, *_named(one.key), f"{one.prepared.astimezone():%Y-%m-%d %H:%M}", "", "", "failed")
-            for one in failed
+            for one in there.failed
         ]
         if rows:
             answer_table(("REPOSITORY", "LAYER", "ENVIRONMENT", "PREPARED", "USED", "SIZE", "STATE"), rows)
-            answer([Line(f"{amount(there.size)} on the disk, of {amount(there.budget)} that they may take", "dim")])
+            answer([Line(f"{amount(there.bytes)} on the disk, of {amount(there.budget)} that they may take", "dim")])
         else:
             answer([Line("no environment is prepared yet; `pullwright env prepare --repo PATH` prepares one")])
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 def remove(*, repo: str = ".", json: bool = False) -> int:
@@ -63,16 +59,11 @@ def remove(*, repo: str = ".", json: bool = False) -> int:
         json: Print what was removed as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
-        from pullwright.flow.shelf import remove_environments
-
-        async with opened_platform() as platform:
-            reference = await platform.repositories.locate(repo, Path.cwd())
-            _tell(await remove_environments(platform, reference), json=json)
+    async def perform(all_of_them: Environments) -> int:
+        _tell(await all_of_them.remove(repo), json=json)
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 def clean(*, everything: bool = False, json: bool = False) -> int:
@@ -85,16 +76,11 @@ def clean(*, everything: bool = False, json: bool = False) -> int:
         json: Print what was removed as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
-        from pullwright.flow.shelf import tidy
-
-        async with opened_platform() as platform:
-            await platform.sandboxes.clean()
-            _tell(await tidy(platform, everything=everything), json=json)
+    async def perform(all_of_them: Environments) -> int:
+        _tell(await all_of_them.clean(everything=everything), json=json)
         return 0
 
-    return asyncio.run(perform())
+    return with_environments(perform)
 
 
 def amount(size: int) -> str:
@@ -109,19 +95,6 @@ def _named(key: str) -> tuple[str, str]:
     """What a layer is, and the environment's own part of its key."""
     kind, _, rest = key.partition("-")
     return {"tree": "checkout", "kept": "maintenance"}.get(kind, kind), rest[:12]
-
-
-def _as_json(there: Shelf) -> list[dict[str, object]]:
-    return [
-        {
-            **one.environment.model_dump(mode="json"),
-            "used": one.used.isoformat(),
-            "bytes": one.size,
-            "needed": one.needed,
-            "held": one.held,
-        }
-        for one in there.environments
-    ]
 
 
 def _tell(removed: Removed, *, json: bool) -> None:

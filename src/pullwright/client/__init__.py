@@ -4,6 +4,7 @@
 - `connection.py`: requests with typed answers, and streams.
 - `client.py`: tasks and attempts, each a verb.
 - `administration.py`: who may use a server.
+- `environments.py`: environments of repositories.
 - `errors.py`: what a server refuses, in its own words.
 - `events.py`: server-sent events that go on where they broke off.
 """

@@ -7,10 +7,11 @@ from pydantic import BaseModel
 
 from pullwright.client.administration import Administration
 from pullwright.client.connection import parsed, part
+from pullwright.client.environments import Environments
 from pullwright.client.events import Happened
 from pullwright.domain.contract import TaskView
 from pullwright.domain.landing import Candidate, Clash
-from pullwright.domain.task import Attempt, RepositoryRef, State, Task
+from pullwright.domain.task import Attempt, State, Task
 from pullwright.domain.transcript import Recorded
 
 _PAGE = 500
@@ -49,7 +50,7 @@ class LandingAnswer(BaseModel):
     untold: str
 
 
-class Client(Administration):
+class Client(Administration, Environments):
     """A server, by its address and a token. One per event loop; close it, or use it in `async with`.
 
     Raises `ApiError` for every refusal (`NotFound`, `NotAllowed`, `Conflict` ...) with the server's own words, and
@@ -112,10 +113,6 @@ class Client(Administration):
         body = {"onto": list(onto), "model": model}
         answer = await self._send("POST", f"/tasks/{part(task)}/backport", json=body)
         return parsed(list[TaskView], answer.content)
-
-    async def locate(self, repository: str) -> RepositoryRef:
-        """Which repository a URL, or an absolute path on the server, names; its key leads to what is about it."""
-        return await self._ask(RepositoryRef, "POST", "/repositories/locate", json={"repository": repository})
 
     async def conflicts(self, repository: str) -> LandingAnswer:
         """Which open changes of a repository, by its key, conflict, and the order to merge them in."""

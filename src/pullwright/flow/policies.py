@@ -1,6 +1,6 @@
 """What a person decides about a repository's environment, and what an environment learns about itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from pullwright.domain.errors import SetupFailed, UsageError
+from pullwright.domain.limits import SandboxLimits
 from pullwright.domain.network import canonical, parse_rule
 from pullwright.domain.policy import Credential, EnvironmentPolicy, Phase, presets_for, smallest
 from pullwright.domain.task import RepositoryRef
@@ -30,12 +31,6 @@ class Learned:
     rules: tuple[str, ...]  # the narrowest that allow it
     presets: tuple[str, ...]  # those that cover all of it
     refused: tuple[EgressDecided, ...]  # refused even so: what is not public has to be named
-
-
-async def policy_of(platform: Platform, repository: str, cwd: Path) -> tuple[RepositoryRef, EnvironmentPolicy]:
-    """What holds for a repository."""
-    reference = await platform.repositories.locate(repository, cwd)
-    return reference, await platform.record.policy(reference.key)
 
 
 async def change_policy(
@@ -88,6 +83,30 @@ async def detach(platform: Platform, repository: str, cwd: Path, host: str) -> E
     return policy
 
 
+async def set_limits(
+    platform: Platform, repository: RepositoryRef, changes: Mapping[str, object], *, default: bool = False
+) -> EnvironmentPolicy:
+    """What a repository's sandboxes may use from now on: as before, or by default, but for these.
+
+    Raises `UsageError`.
+    """
+
+    def change(policy: EnvironmentPolicy) -> EnvironmentPolicy:
+        old = SandboxLimits() if default else policy.limits
+        return policy.model_copy(update={"limits": SandboxLimits.model_validate({**old.model_dump(), **changes})})
+
+    try:
+        return await platform.record.change_policy(repository.key, change)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{first['loc'][0]}: {first['msg']}; {first['input']} was given") from error
+
+
+def held(platform: Platform) -> str:
+    """How this machine holds a sandbox's limits, in words."""
+    return platform.sandboxes.wall().partition("limits: ")[2]
+
+
 async def learn(platform: Platform, order: Order, say: Say = lambda _: None) -> Learned:
     """Run the setup once, with every public host open to it, and say what it asked for.
 
@@ -132,6 +151,24 @@ class ScriptLog:
     at: datetime
     failed: bool
     blob: str
+
+
+@dataclass(frozen=True)
+class ScriptRun:
+    """The last run of a script, with what it printed."""
+
+    at: datetime
+    failed: bool
+    text: str
+
+
+async def last_run(platform: Platform, repository: RepositoryRef, step: str) -> ScriptRun:
+    """The last run of a repository's `setup` or `maintenance`. Raises `UsageError` where there was none."""
+    logs = [one for one in await script_logs(platform, repository) if one.step == step]
+    if not logs:
+        raise UsageError(f"no {step} of this repository has been run; `pullwright env prepare` runs it")
+    text = await platform.record.blob(logs[0].blob)
+    return ScriptRun(logs[0].at, logs[0].failed, text.decode("utf-8", "replace"))
 
 
 async def script_logs(platform: Platform, repository: RepositoryRef) -> list[ScriptLog]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pullwright.domain.errors import PullwrightError, SetupFailed, UsageError
+from pullwright.domain.transcript import EgressDecided
 from pullwright.domain.value import new_task_id, now
 from pullwright.flow import desk, policies
 from pullwright.flow.desk import Order
@@ -47,6 +48,7 @@ class Preparation:
     warnings: list[str] = field(default_factory=list)
     rules: tuple[str, ...] = ()  # learned: the narrowest that allow it
     presets: tuple[str, ...] = ()  # learned: those that cover all of it
+    refused: tuple[EgressDecided, ...] = ()  # learned: what was refused even so
     ended: datetime | None = None
 
     def say(self, text: str) -> None:
@@ -65,7 +67,7 @@ class Preparations:
     async def start(self, platform: Platform, order: Order, purpose: Purpose, *, lock: bool = False) -> Preparation:
         """Begin one, or give the one that runs for the same. Raises `UsageError` where too many run."""
         reference = await platform.repositories.locate(order.repository, order.cwd)
-        wanted = (order.base, order.setup, order.check, order.sparse)
+        wanted = (order.base, order.setup, order.check, order.sparse, order.image)
         for one in self._known.values():
             if (one.repository, one.wanted, one.purpose, one.state) == (reference.key, wanted, purpose, "running"):
                 return one
@@ -114,7 +116,7 @@ class Preparations:
         try:
             if one.purpose is Purpose.LEARN:
                 learned = await policies.learn(platform, order, one.say)
-                one.rules, one.presets = learned.rules, learned.presets
+                one.rules, one.presets, one.refused = learned.rules, learned.presets, learned.refused
                 one.warnings += [f"refused: {event.host}:{event.port}, {event.reason}" for event in learned.refused]
                 if lock:
                     await policies.lock(platform, learned)

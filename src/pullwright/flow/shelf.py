@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pydantic import Field
+
 from pullwright.domain.task import RepositoryRef
+from pullwright.domain.value import Value
 from pullwright.flow.platform import Platform
 from pullwright.sandbox.base import Disk, Layer
 from pullwright.store.queries import PreparedEnvironment
@@ -94,6 +97,40 @@ async def on_disk(platform: Platform, prepared: Iterable[PreparedEnvironment]) -
 def budget(size: int, disk: Disk) -> int:
     """What layers of `size` bytes may grow to, or have to shrink to, on such a disk."""
     return max(0, min(int(SHARE * disk.total), size + disk.free - int(FREE * disk.total)))
+
+
+class Kept(Value):
+    """One prepared environment on a machine's disk, as people are shown it."""
+
+    repository: str = Field(description="The repository's key.")
+    key: str = Field(description="The environment's key.")
+    layer: str
+    log: str | None = Field(description="Blob id of what the setup printed.")
+    prepared: datetime
+    used: datetime
+    bytes: int = Field(description="On the disk; environments may share some of them.")
+    needed: bool = Field(description="By an unfinished task.")
+    held: bool = Field(description="Whether a sandbox uses it now, or somebody has just looked at it.")
+
+
+class Inventory(Value):
+    """All of them, those that were not used for longest first; and where a script failed."""
+
+    environments: tuple[Kept, ...]
+    failed: tuple[PreparedEnvironment, ...]
+    bytes: int = Field(description="All layers together, on the disk.")
+    budget: int = Field(description="Bytes that they may take.")
+
+
+async def inventory(platform: Platform) -> Inventory:
+    """What is there, for people."""
+    there = await shelf(platform)
+    kept = tuple(
+        Kept(**one.environment.model_dump(), used=one.used, bytes=one.size, needed=one.needed, held=one.held)
+        for one in there.environments
+    )
+    failed = tuple(one for one in await platform.record.environments() if not one.layer)
+    return Inventory(environments=kept, failed=failed, bytes=there.size, budget=there.budget)
 
 
 async def tidy(platform: Platform, *, everything: bool = False) -> Removed:

@@ -68,6 +68,14 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "DELETE /repositories/{key}/credentials": ADMIN,
     "PUT /repositories/{key}/secrets/{name}": ADMIN,
     "DELETE /repositories/{key}/secrets/{name}": ADMIN,
+    "GET /environments/shelf": ADMIN,
+    "POST /environments/clean": ADMIN,
+    "DELETE /repositories/{key}/layers": ADMIN,
+    "GET /repositories/{key}/scripts/{step}": VIEWER,
+    "GET /repositories/{key}/policy": VIEWER,
+    "GET /repositories/{key}/limits": VIEWER,
+    "PATCH /repositories/{key}/limits": ADMIN,
+    "GET /repositories/{key}/secrets": VIEWER,
     "GET /usage": VIEWER,
     "POST /models": ADMIN,
     "POST /models/check": ADMIN,
@@ -147,6 +155,7 @@ FILLED = {
     "host": "no",
     "port": "8000",
     "preparation": "no",
+    "step": "setup",
 }
 # Parameters by which a route is about something of a repository, and routes that have them in their query.
 ABOUT_A_REPOSITORY = ("{task}", "{attempt}", "{key}", "GET /comparison")

@@ -1,6 +1,7 @@
 """Commands about one record, typed on its own machine and from afar: the same JSON, the same words, and refusals."""
 
 import asyncio
+import io
 import json
 import socket
 import threading
@@ -17,6 +18,8 @@ from pullwright.domain.access import Scope
 from pullwright.flow.tokens import issue
 from pullwright.settings import Settings
 from pullwright.wiring import build
+
+from .test_api_environments import make_repository
 
 
 class Said(NamedTuple):
@@ -159,3 +162,71 @@ def test_users_teams_and_tokens(here: Type, afar: Type) -> None:
     assert "There is no user" in refused_alike(here, afar, "user", "remove", "zoe")
     assert done_alike(here, afar, ("user", "remove", "ann"), ("user", "remove", "ben")) == {"removed": "ben"}
     assert done_alike(here, afar, ("team", "remove", "red"), ("team", "remove", "blue")) == {"removed": "blue"}
+
+
+@pytest.fixture(scope="module")
+def tidy(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_repository(tmp_path_factory.mktemp("code") / "tidy"))
+
+
+def test_what_an_environment_is_and_may_reach(here: Type, afar: Type, tidy: str) -> None:
+    at = ("--repo", tidy)
+    assert alike(here, afar, "env", "show", *at)["environment"]["setup"]["command"] == "echo ready"
+    assert "1 notice" not in afar("env", "show", *at, "--check", "make x").err
+    assert afar("env", "show", *at, "--check", "make x", "--json").json["environment"]["check"]["command"] == "make x"
+    assert "no setup of this repository" in refused_alike(here, afar, "env", "log", *at)
+    near, far = (*at, "a.example"), (*at, "b.example")
+    allowed = done_alike(here, afar, ("env", "allow", *near), ("env", "allow", *far))
+    assert allowed["network"]["agent"]["allow"] == ["a.example", "b.example"]
+    denied = afar("env", "deny", "c.example", *at, "--phase", "setup", "--json").json
+    assert denied["network"]["setup"]["deny"] == ["c.example"]
+    assert "its host alone" in refused_alike(here, afar, "env", "allow", "https://x/y", *at)
+    assert afar("env", "internet", "off", *at, "--json").json["network"]["agent"]["internet"] == "off"
+    assert alike(here, afar, "env", "internet", *at)["network"]["agent"]["internet"] == "off"
+    assert afar("env", "image", "docker://debian:12", *at, "--json").json["image"] == "docker://debian:12"
+    assert "a directory of the server" in afar("env", "image", "dir:/etc", *at).err
+    assert alike(here, afar, "env", "image", *at)["image"] == "docker://debian:12"
+    assert afar("env", "image", "--forget", *at, "--json").json["image"] is None
+    assert afar("env", "limits", *at, "--memory", "2GiB", "--cpus", "1.5", "--json").json["cpus"] == 1.5
+    assert afar("env", "limits", *at, "--cpus", "all", "--json").json["cpus"] is None
+    assert alike(here, afar, "env", "limits", *at)["memory"] == 2 * 1024**3
+    assert "processes" in refused_alike(here, afar, "env", "limits", *at, "--processes", "1")
+    assert afar("env", "limits", *at, "--default", "--json").json["memory"] == 4 * 1024**3
+    assert "there is no such directory" in refused_alike(here, afar, "env", "internet", "--repo", "/nowhere")
+
+
+def test_what_an_environment_is_given(
+    here: Type, afar: Type, tidy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--repo", tidy)
+    monkeypatch.setenv("VALUE", "s3cr3t-of-ours")
+    monkeypatch.setattr("sys.stdin", io.StringIO("s3cr3t-of-ours"))
+    assert afar("env", "secret", "set", "TOKEN", *at, "--json").json["name"] == "TOKEN"
+    assert [one["name"] for one in alike(here, afar, "env", "secret", "list", *at)] == ["TOKEN"]
+    assert afar("env", "secret", "remove", "TOKEN", *at).status == 0
+    assert "there is no secret" in refused_alike(here, afar, "env", "secret", "remove", "TOKEN", *at)
+    add = ("env", "credential", "add", "--header", "X-Key", "--from-env", "VALUE", *at)
+    attached = done_alike(here, afar, (*add, "a.example"), (*add, "b.example"))
+    assert [one["host"] for one in attached["credentials"]] == ["a.example", "b.example"]
+    alike(here, afar, "env", "credential", "list", *at)
+    assert len(afar("env", "credential", "remove", "a.example", *at, "--json").json["credentials"]) == 1
+    assert "no header is attached" in refused_alike(here, afar, "env", "credential", "remove", "z.example", *at)
+    assert alike(here, afar, "env", "list") == []
+    assert done_alike(here, afar, ("env", "clean"), ("env", "clean"))["environments"] == 0
+    assert done_alike(here, afar, ("env", "remove", *at), ("env", "remove", *at))["environments"] == 0
+
+
+def test_an_environment_is_made_ready_learned_from_and_removed(here: Type, afar: Type, tidy: str) -> None:
+    at = ("--repo", tidy)
+    ready = done_alike(here, afar, ("env", "show", *at), ("env", "prepare", *at))
+    assert afar("env", "log", *at).out.strip() == here("env", "log", *at).out.strip() == "ready"
+    (layer, *_) = alike(here, afar, "env", "list")
+    assert layer["repository"].startswith("tidy-")
+    learned = done_alike(here, afar, ("env", "learn", *at), ("env", "learn", *at, "--lock"))
+    assert learned == {"rules": [], "presets": [], "refused": [], "locked": True}
+    done_alike(here, afar, ("env", "remove", *at), ("env", "remove", *at))
+    failed = afar("env", "prepare", *at, "--setup", "echo to be seen; exit 3")
+    assert (failed.status, failed.out) == (1, "")
+    assert "status 3" in failed.err
+    assert "to be seen" in failed.err
+    assert ready["commit"]
