@@ -87,6 +87,7 @@ async def build(settings: Settings, env: Mapping[str, str] = os.environ) -> Asyn
             egress=egress,
             engines={"repair": repair, "native": native, "git": git},
             forge=forges.of,
+            signs_in=access.place,
             default_model=models.default,
             check_model=check_model,
             offered_models=offered_models,

@@ -9,10 +9,9 @@ from pydantic import BaseModel, Field, SecretStr
 
 from pullwright.api.access import Admin, House
 from pullwright.api.orders import Sent, on_server
-from pullwright.api.problems import not_found, problems
+from pullwright.api.problems import problems
 from pullwright.domain.commits import CommitRules
 from pullwright.domain.errors import ConfigurationError, PullwrightError, UsageError
-from pullwright.domain.forge import KNOWN, ForgeEntry
 from pullwright.domain.limits import AttemptLimits, SandboxLimits
 from pullwright.domain.task import State
 from pullwright.flow import forges, models
@@ -40,6 +39,7 @@ class ModelOrder(Sent):
     window: int | None = Field(None, gt=0, le=2**31, description="Tokens.")
     prices: Prices | None = None
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
     fallbacks: tuple[str, ...] = Field((), max_length=20)
     default: bool = False
     replace: bool = Field(False, description="Take the place of the model that has the name.")
@@ -59,6 +59,18 @@ class Checked(BaseModel):
     text: str = Field(description="What it said, or what is wrong and the remedy.")
 
 
+class ForgeTried(Checked):
+    """Whether a repository can be delivered to."""
+
+    forge: str | None = Field(description="What answers for it; null where nothing could be asked.")
+
+
+class ModelTried(Sent):
+    """A model that is to be asked for a word."""
+
+    model: str | None = Field(None, max_length=300, description="As `/models` names it; the default one if not given.")
+
+
 class ForgeOrder(Sent):
     """A forge that is to be known."""
 
@@ -66,16 +78,6 @@ class ForgeOrder(Sent):
     kind: Literal["github", "gitlab", "gitea", "git"]
     api: str | None = Field(None, max_length=2000, description="Where its REST interface is, if not as usual.")
     token: SecretStr | None = Field(None, max_length=64_000, description="It cannot be read back.")
-
-
-class ForgeView(BaseModel):
-    """A forge that is known."""
-
-    host: str
-    kind: str
-    api: str | None
-    source: Literal["added", "configured", "known"]
-    signs_in: str | None = Field(description="With what, by the name of its place; null: as its kind usually does.")
 
 
 class RepositoryAsked(Sent):
@@ -128,6 +130,12 @@ async def check_model(named: ModelNamed, house: House, _: Admin) -> Checked:
     return Checked(ok=True, text="its key, name and address are right")
 
 
+@router.post("/models/test", responses=_FAILS, summary="Ask a model for one word")
+async def try_model(named: ModelTried, house: House, _: Admin) -> models.Trial:
+    """Whether it answers, how fast, and what it costs: it is paid for."""
+    return await models.try_model(house.settings, named.model)
+
+
 @router.delete("/models/{name}", status_code=204, responses=_FAILS, summary="Forget a kept model")
 async def forget_model(name: Annotated[str, Path(min_length=1, max_length=64)], house: House, _: Admin) -> None:
     """And its key with it."""
@@ -135,47 +143,37 @@ async def forget_model(name: Annotated[str, Path(min_length=1, max_length=64)], 
 
 
 @router.get("/forges", responses=problems(401, 403), summary="The forges that are known")
-async def list_forges(house: House, _: Admin) -> list[ForgeView]:
+async def list_forges(house: House, _: Admin) -> list[forges.ForgeView]:
     """Those that were added, those of the settings, and the public ones."""
-    found: dict[str, ForgeView] = {}
-    for entry in await house.record.forges():
-        found.setdefault(entry.host, _forge(entry, "added"))
-    for entry in house.settings.forges:
-        found.setdefault(entry.host, _forge(entry, "configured"))
-    for entry in KNOWN:
-        found.setdefault(entry.host, _forge(entry, "known"))
-    return list(found.values())
+    return await forges.known(house)
 
 
 @router.post("/forges", status_code=201, responses=_FAILS, summary="Make a forge known")
-async def add_forge(order: ForgeOrder, house: House, _: Admin) -> ForgeView:
+async def add_forge(order: ForgeOrder, house: House, _: Admin) -> forges.ForgeView:
     """Or change how it is reached. Apps, and tokens in variables and files, are named by `pullwright forge add`."""
     entry = forges.entry(order.url, order.kind, api=order.api)
     if order.token is not None:
         entry = forges.keep_token(house.settings, entry, order.token.get_secret_value())
     await house.record.save_forge(entry)
-    return _forge(entry, "added")
+    return forges.view(house, entry, "added")
 
 
 @router.post("/forges/test", responses=_FAILS, summary="Whether a repository can be delivered to")
-async def try_forge(asked: RepositoryAsked, house: House, _: Admin) -> Checked:
+async def try_forge(asked: RepositoryAsked, house: House, _: Admin) -> ForgeTried:
     """With what signs in on its forge."""
-    reference = await house.repositories.locate(on_server(asked.repository), HostPath("/"))
     try:
-        await house.repositories.fetch(reference)
-        said = await (await house.forge(reference)).test()
+        forge, said = await forges.tried(house, on_server(asked.repository), HostPath("/"))
     except UsageError:
         raise
     except PullwrightError as error:
-        return Checked(ok=False, text=str(error))
-    return Checked(ok=True, text=said)
+        return ForgeTried(ok=False, text=str(error), forge=None)
+    return ForgeTried(ok=True, text=said, forge=forge)
 
 
 @router.delete("/forges/{host}", status_code=204, responses=_FAILS, summary="Forget a forge that was added")
 async def remove_forge(host: Host, house: House, _: Admin) -> None:
     """The public ones stay known."""
-    if not await house.record.remove_forge(host.lower()):
-        raise not_found(f"There is no forge {host} that was added.")
+    await forges.remove(house, host)
 
 
 @router.get("/queue", responses=problems(401, 403), summary="Who works, what is worked on, and what waits for what")
@@ -208,16 +206,4 @@ async def limits(request: Request, house: House, _: Admin) -> LimitsView:
         data=str(settings.home),
         database="postgres" if settings.database_url else "sqlite",
         started=request.app.state.started,
-    )
-
-
-def _forge(entry: ForgeEntry, source: Literal["added", "configured", "known"]) -> ForgeView:
-    if app := getattr(entry, "app_id", None):
-        signs_in: str | None = f"App {app}"
-    elif entry.token_file:
-        signs_in = "a file"
-    else:
-        signs_in = f"variable {entry.token_variable}" if entry.token_variable else None
-    return ForgeView(
-        host=entry.host, kind=entry.kind, api=getattr(entry, "api", None), source=source, signs_in=signs_in
     )

@@ -222,13 +222,20 @@ class SurveyOrder(RepositoryNamed):
     setup: str | None = Field(None, max_length=100_000, description="As a task would be given it.")
     check: str | None = Field(None, max_length=100_000, description="As a task would be given it.")
     image: str | None = Field(None, max_length=1000, description="`docker://NAME[:TAG]`, or `host`.")
-    sparse: tuple[str, ...] = Field((), max_length=100, description="The only directories to lay out.")
+    sparse: tuple[str, ...] | None = Field(None, max_length=100, description="The only directories to lay out.")
 
     def order(self) -> Order:
         """What the flow takes. Raises `UsageError`."""
-        given = self.model_dump(include={"base", "setup", "check", "sparse"})
-        image, repository = from_registry(self.image), on_server(self.repository)
-        return Order(prompt="", repository=repository, cwd=Path("/"), image=image, **given)
+        return Order(
+            prompt="",
+            repository=on_server(self.repository),
+            cwd=Path("/"),
+            base=self.base,
+            setup=self.setup,
+            check=self.check,
+            image=from_registry(self.image),
+            sparse=self.sparse or (),
+        )
 
 
 class PrepareOrder(SurveyOrder):

@@ -11,7 +11,7 @@ from pullwright.api.access import House, Reader, Writer
 from pullwright.api.orders import RepositoryNamed, TaskOrder, on_server
 from pullwright.api.problems import not_found, problems
 from pullwright.domain.access import Scope
-from pullwright.domain.errors import UsageError
+from pullwright.domain.errors import ConfigurationError, UsageError
 from pullwright.domain.forge import KNOWN
 from pullwright.domain.task import RepositoryRef
 from pullwright.flow.estimate import Estimate, estimate
@@ -169,7 +169,7 @@ async def _default(house: Platform) -> tuple[str | None, str | None]:
     """The model that is asked where none is named, or why it cannot be told."""
     try:
         return await house.default_model(), None
-    except UsageError as error:
+    except (UsageError, ConfigurationError) as error:
         return None, str(error)
 
 

@@ -9,7 +9,7 @@ from pullwright.api.access import Admin, House, Whole
 from pullwright.api.orders import Sent
 from pullwright.api.problems import problems
 from pullwright.domain.incoming import Fate, Told
-from pullwright.flow import incoming
+from pullwright.flow import forges, incoming
 
 router = APIRouter(tags=["webhooks"])
 
@@ -49,12 +49,18 @@ class WebhookOrder(Sent):
     secret: str | None = Field(None, min_length=16, max_length=400, description="A new one is made if not given.")
 
 
-class Webhook(BaseModel):
+class NewWebhook(BaseModel):
     """What a forge's webhook has to be told."""
 
     url: str = Field(description="Where it sends to, as application/json.")
     events: str = Field(description="What to tick.")
     secret: str = Field(description="What deliveries are signed with; shown this once.")
+
+
+@router.get("/forges/{host}/webhook", responses=problems(401, 403, 404), summary="How a forge is let tell")
+async def webhook(host: Annotated[str, Path(max_length=255)], house: House, _: Admin) -> forges.Webhook:
+    """And what it told last; its secret cannot be read back."""
+    return await forges.webhook(house, host)
 
 
 @router.post(
@@ -63,9 +69,9 @@ class Webhook(BaseModel):
     responses=problems(400, 401, 403, 404, 422),
     summary="Let a forge tell, with a new secret",
 )
-async def set_up(host: Annotated[str, Path(max_length=255)], order: WebhookOrder, house: House, _: Admin) -> Webhook:
+async def set_up(host: Annotated[str, Path(max_length=255)], order: WebhookOrder, house: House, _: Admin) -> NewWebhook:
     """An earlier secret is good no more."""
     entry = await incoming.entry_at(house, host)
     secret = await incoming.set_secret(house.record, entry.host, order.secret)
     url = incoming.address(house.settings.url, entry.host)
-    return Webhook(url=url, events=incoming.EVENTS[entry.kind], secret=secret)
+    return NewWebhook(url=url, events=incoming.EVENTS[entry.kind], secret=secret)

@@ -25,6 +25,7 @@
 - `server.py`: which server commands go to, if to any.
 - `admission.py`: who may use the server: in this machine's record, or on a server.
 - `environments.py`: environments, on this machine or on a server.
+- `outside.py`: models and forges, on this machine or on a server.
 - `desk.py`: where commands about tasks go: this machine's record, or a server.
 - `follow.py`: sees a task through to its end while a person watches.
 - `story.py`: what happens to a task, told in lines.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
+from pullwright.cli.outside import ForgeOrder, with_forges
+
 if TYPE_CHECKING:
-    from pullwright.domain.forge import ForgeEntry
+    from pullwright.cli.outside import Forges
 
 app = App(name="forge", help="The forges that pull requests go to: github.com, gitlab.com and codeberg.org are known.")
 
@@ -43,32 +44,21 @@ def add(
         json: Print the forge as JSON.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record, settings
+    token = sys.stdin.read() if token_stdin else None
+    order = ForgeOrder(url, kind, api, token, token_variable, token_file, app_id, app_key)
+
+    async def perform(forges: Forges) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
-        from pullwright.flow import forges
 
-        entry = forges.entry(
-            url,
-            kind,
-            api=api,
-            token_variable=token_variable,
-            token_file=token_file,
-            app_id=app_id,
-            app_key=app_key,
-        )
-        async with opened_record() as record:
-            if token_stdin:
-                entry = forges.keep_token(settings(), entry, sys.stdin.read())
-            await record.save_forge(entry)
+        added = await forges.add(order)
         if json:
-            answer_json(entry.model_dump(mode="json"))
+            answer_json(added.model_dump(mode="json"))
         else:
-            answer([Line(f"{entry.host} is known as {entry.kind}; `pullwright forge test REPOSITORY` tries it")])
+            answer([Line(f"{added.host} is known as {added.kind}; `pullwright forge test REPOSITORY` tries it")])
         return 0
 
-    return asyncio.run(perform())
+    return with_forges(perform)
 
 
 @app.command(name="list", sort_key=1)
@@ -79,23 +69,19 @@ def list_forges(*, json: bool = False) -> int:
         json: Print them as a JSON array.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record, settings
+    async def perform(forges: Forges) -> int:
         from pullwright.cli.screen import answer_json, answer_table
-        from pullwright.domain.forge import KNOWN
 
-        async with opened_record() as record:
-            entries = [*await record.forges(), *settings().forges]
-        hosts = {entry.host for entry in entries}
-        entries += [entry for entry in KNOWN if entry.host not in hosts]
+        known = await forges.listed()
         if json:
-            answer_json([entry.model_dump(mode="json") for entry in entries])
-        else:
-            rows = [(entry.host, entry.kind, getattr(entry, "api", ""), _signs_in(entry)) for entry in entries]
-            answer_table(("HOST", "KIND", "INTERFACE", "SIGNS IN WITH"), rows)
+            answer_json([one.model_dump(mode="json") for one in known])
+            return 0
+        nothing = "nothing: branches only, with your own git's credentials"
+        rows = [(one.host, one.kind, one.api or "", one.signs_in or nothing) for one in known]
+        answer_table(("HOST", "KIND", "INTERFACE", "SIGNS IN WITH"), rows)
         return 0
 
-    return asyncio.run(perform())
+    return with_forges(perform)
 
 
 @app.command(name="test", sort_key=2)
@@ -107,24 +93,19 @@ def try_forge(repository: str, /, *, json: bool = False) -> int:
         json: Print the answer as a JSON object with the keys `forge` and `said`.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+    async def perform(forges: Forges) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
         from pullwright.cli.words import shown
 
-        async with opened_platform() as platform:
-            reference = await platform.repositories.locate(repository, Path.cwd())
-            await platform.repositories.fetch(reference)
-            forge = await platform.forge(reference)
-            said = await forge.test()
+        name, said = await forges.tried(repository)
         if json:
-            answer_json({"forge": forge.name, "said": said})
+            answer_json({"forge": name, "said": said})
         else:
-            answer([Line(f"{forge.name}: {shown(said)}", "good")])
+            answer([Line(f"{name}: {shown(said)}", "good")])
         return 0
 
-    return asyncio.run(perform())
+    return with_forges(perform)
 
 
 @app.command(sort_key=3)
@@ -136,22 +117,18 @@ def remove(host: str, /, *, json: bool = False) -> int:
         json: Print a JSON object with the key `removed`.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_record
+    async def perform(forges: Forges) -> int:
         from pullwright.cli.screen import answer, answer_json
         from pullwright.cli.story import Line
-        from pullwright.domain.errors import UsageError
 
-        async with opened_record() as record:
-            if not await record.remove_forge(host.lower()):
-                raise UsageError(f"no forge {host} was added; `pullwright forge list` shows them")
+        await forges.remove(host)
         if json:
             answer_json({"removed": host})
         else:
             answer([Line(f"{host} is forgotten")])
         return 0
 
-    return asyncio.run(perform())
+    return with_forges(perform)
 
 
 @app.command(sort_key=4)
@@ -165,57 +142,33 @@ def webhook(host: str, /, *, new_secret: bool = False, secret_stdin: bool = Fals
         json: Print a JSON object with the keys `url`, `events`, `secret` (null unless it is new) and `told`.
     """
 
-    async def perform() -> int:
-        from pullwright.cli.house import opened_platform
+    async def perform(forges: Forges) -> int:
         from pullwright.cli.screen import answer, answer_json, answer_table
         from pullwright.cli.story import Line
         from pullwright.cli.words import shown
-        from pullwright.flow import incoming
 
-        async with opened_platform() as platform:
-            entry = await incoming.entry_at(platform, host)
-            secret = None
-            if new_secret or secret_stdin or await incoming.secret_of(platform.record, entry.host) is None:
-                given = sys.stdin.readline() if secret_stdin else None
-                secret = await incoming.set_secret(platform.record, entry.host, given)
-            told = [one for one in await incoming.latest(platform.record) if one.host == entry.host][:20]
-            url = incoming.address(platform.settings.url, entry.host)
+        found, secret = await forges.webhook(host), None
+        if new_secret or secret_stdin or not found.kept:
+            secret = await forges.set_webhook(host, sys.stdin.readline() if secret_stdin else None)
         if json:
-            latest = [one.model_dump(mode="json") for one in told]
-            answer_json({"url": url, "events": incoming.EVENTS[entry.kind], "secret": secret, "told": latest})
+            latest = [one.model_dump(mode="json") for one in found.told]
+            answer_json({"url": found.url, "events": found.events, "secret": secret, "told": latest})
             return 0
         kept = "kept; --new-secret makes another"
         answer(
             [
-                Line(f"{entry.host} sends its events, as application/json, to", "good"),
-                Line(f"  {url}"),
+                Line(f"{host.lower()} sends its events, as application/json, to", "good"),
+                Line(f"  {found.url}"),
                 Line(f"  secret  {secret or kept}"),
-                Line(f"  events  {incoming.EVENTS[entry.kind]}"),
+                Line(f"  events  {found.events}"),
             ]
         )
-        if told:
+        if found.told:
             rows = [
                 (f"{one.received:%Y-%m-%d %H:%M}", one.fate.value, one.asked.how, shown(one.asked.by), shown(one.note))
-                for one in told
+                for one in found.told
             ]
             answer_table(("TOLD", "FATE", "HOW", "BY", "WHAT BECAME OF IT"), rows)
         return 0
 
-    return asyncio.run(perform())
-
-
-def _signs_in(entry: ForgeEntry) -> str:
-    """What signs in, by the name of its place and never by itself."""
-    import os
-
-    from pullwright.domain.forge import GitHubEntry
-    from pullwright.forge.access import Access
-
-    if isinstance(entry, GitHubEntry) and entry.app_id:
-        return f"App {entry.app_id}"
-    if entry.token_file:
-        return f"file {entry.token_file}"
-    for name in Access(os.environ).variables(entry):
-        if os.environ.get(name):
-            return f"variable {name}"
-    return "nothing: branches only, with your own git's credentials"
+    return with_forges(perform)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from pullwright.cli.outside import with_models
+
 if TYPE_CHECKING:
-    from pullwright.models.catalog import Models
-    from pullwright.models.entries import Entry
+    from pullwright.cli.outside import Models
+    from pullwright.models.offered import OfferedModel
 
 app = App(name="model", help="The models that engines may ask.")
 
@@ -87,22 +88,20 @@ def add(
         fallbacks=fallback,
         default=default,
     )
-    return asyncio.run(_add(entry, replace=replace, untested=untested, json=json))
 
+    async def perform(models: Models) -> int:
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.cli.story import Line
 
-async def _add(entry: Entry, *, replace: bool, untested: bool, json: bool) -> int:
-    from pullwright.cli.house import settings
-    from pullwright.cli.screen import answer, answer_json
-    from pullwright.cli.story import Line
-    from pullwright.flow.models import keep_model
+        kept = await models.keep(entry, replace=replace, untested=untested)
+        if json:
+            answer_json(_shown(kept))
+        else:
+            tried = "" if untested else "; its key, name and address are right"
+            answer([Line(f"{entry.name} is kept{tried}", "good")])
+        return 0
 
-    await keep_model(settings(), entry, replace=replace, untested=untested)
-    if json:
-        answer_json(_shown(entry))
-    else:
-        tried = "" if untested else "; its key, name and address are right"
-        answer([Line(f"{entry.name} is kept{tried}", "good")])
-    return 0
+    return with_models(perform)
 
 
 def _secret(name: str) -> str:
@@ -127,43 +126,32 @@ def list_models(*, json: bool = False) -> int:
     Args:
         json: Print them as a JSON array.
     """
-    return asyncio.run(_list(json=json))
 
+    async def perform(models: Models) -> int:
+        from pullwright.cli.screen import answer, answer_json, answer_table
+        from pullwright.cli.story import Line
+        from pullwright.models.known import WAYS
 
-async def _list(*, json: bool) -> int:
-    from pullwright.cli.screen import answer, answer_json, answer_table
-    from pullwright.cli.story import Line
-    from pullwright.models.known import WAYS
+        listed = [_shown(one) for one in await models.listed()]
+        if json:
+            answer_json(listed)
+        elif listed:
+            rows = [
+                (
+                    str(one["name"]) + (" (default)" if one["default"] else ""),
+                    str(one["model"]),
+                    str(one["base_url"] or ""),
+                    str(one["from"]),
+                    str(one["key"] or ""),
+                )
+                for one in listed
+            ]
+            answer_table(("NAME", "MODEL", "ADDRESS", "FROM", "KEY"), rows)
+        else:
+            answer([Line(f"no model is kept, configured or found. {WAYS}")])
+        return 0
 
-    models = _models()
-    try:
-        default = await models.configured()
-        listed = [{**_shown(entry), "default": entry.name == default} for entry in models.entries()]
-        if default is not None and all(one["name"] != default for one in listed):
-            listed.append({"name": default, "model": default, "from": "environment", "default": True})
-        listed += [
-            {"name": one.name, "model": one.name, "base_url": one.base_url, "from": "this machine", "default": False}
-            for one in await models.found()
-        ]
-    finally:
-        await models.close()
-    if json:
-        answer_json(listed)
-    elif listed:
-        rows = [
-            (
-                str(one["name"]) + (" (default)" if one["default"] else ""),
-                str(one["model"]),
-                str(one.get("base_url") or ""),
-                str(one["from"]),
-                str(one.get("key") or ""),
-            )
-            for one in listed
-        ]
-        answer_table(("NAME", "MODEL", "ADDRESS", "FROM", "KEY"), rows)
-    else:
-        answer([Line(f"no model is kept, configured or found. {WAYS}")])
-    return 0
+    return with_models(perform)
 
 
 @app.command(name="test", sort_key=2)
@@ -174,45 +162,25 @@ def try_model(name: str | None = None, /, *, json: bool = False) -> int:
         name: A kept model, or PROVIDER:MODEL; the default one if not given.
         json: Print what came of it as JSON.
     """
-    return asyncio.run(_test(name, json=json))
 
+    async def perform(models: Models) -> int:
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.cli.story import Line
+        from pullwright.cli.words import first_line
 
-async def _test(name: str | None, *, json: bool) -> int:
-    from pullwright.cli.screen import answer, answer_json
-    from pullwright.cli.story import Line
-    from pullwright.cli.words import first_line
-    from pullwright.models.base import Listener, Question, Said
-
-    models = _models()
-    try:
-        model = await models.open(name)
-        await model.check()
-        reply = await model.ask(Question("Answer with one word.", (Said("Say ok."),)), Listener(waits=_waits))
-    finally:
-        await models.close()
-    used = reply.usage
-    result = {
-        "model": reply.model,
-        "text": reply.words.text,
-        "seconds": round(reply.seconds, 3),
-        "time_to_first_token": reply.time_to_first_token and round(reply.time_to_first_token, 3),
-        "window": model.window,
-        "usage": used.model_dump(mode="json"),
-    }
-    if json:
-        answer_json(result)
+        tried = await models.tried(name, _waits)
+        if json:
+            answer_json(tried.model_dump(mode="json"))
+            return 0
+        used = tried.usage
+        cost = "price not known" if used.cost is None else f"${used.cost:.6f}"
+        window = f", takes {tried.window:,} tokens" if tried.window else ""
+        said = f"{tried.model} answers in {tried.seconds:.2f} s: {first_line(tried.text) or '(nothing)'}"
+        answer([Line(said, "good")])
+        answer([Line(f"{used.input_tokens:,} tokens in, {used.output_tokens:,} out, {cost}{window}")])
         return 0
-    cost = "price not known" if used.cost is None else f"${used.cost:.6f}"
-    window = f", takes {model.window:,} tokens" if model.window else ""
-    answer(
-        [
-            Line(
-                f"{reply.model} answers in {reply.seconds:.2f} s: {first_line(reply.words.text) or '(nothing)'}", "good"
-            ),
-            Line(f"{used.input_tokens:,} tokens in, {used.output_tokens:,} out, {cost}{window}"),
-        ]
-    )
-    return 0
+
+    return with_models(perform)
 
 
 async def _waits(why: str) -> None:
@@ -229,35 +197,22 @@ def remove(name: str, /, *, json: bool = False) -> int:
         name: The kept model.
         json: Print it as JSON.
     """
-    from pullwright.cli.house import settings
-    from pullwright.cli.screen import answer, answer_json
-    from pullwright.cli.story import Line
-    from pullwright.flow.models import forget_model
 
-    gone = forget_model(settings(), name)
-    if json:
-        answer_json(_shown(gone))
-    else:
-        answer([Line(f"{name} is forgotten")])
-    return 0
+    async def perform(models: Models) -> int:
+        from pullwright.cli.screen import answer, answer_json
+        from pullwright.cli.story import Line
 
+        gone = await models.forget(name)
+        if json:
+            answer_json(_shown(gone))
+        else:
+            answer([Line(f"{name} is forgotten")])
+        return 0
 
-def _models() -> Models:
-    from pullwright.cli.house import settings
-    from pullwright.models.catalog import Models
-
-    ours = settings()
-    return Models(ours.model, ours.models)
+    return with_models(perform)
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
-    """A kept model without its secret."""
-    key = "kept" if entry.key else entry.key_variable
-    shown = entry.model_dump(mode="json", exclude={"key", "key_variable", "provider", "model", "fallbacks"})
-    return {
-        **shown,
-        "model": f"{entry.provider}:{entry.model}",
-        "key": key,
-        "fallbacks": list(entry.fallbacks),
-        "from": "kept",
-    }
+def _shown(model: OfferedModel) -> dict[str, Any]:
+    """A model as JSON."""
+    shown = model.model_dump(mode="json", exclude={"source"})
+    return shown | {"from": "this machine" if model.source == "machine" else model.source}

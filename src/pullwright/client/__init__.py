@@ -5,6 +5,7 @@
 - `client.py`: tasks and attempts, each a verb.
 - `administration.py`: who may use a server.
 - `environments.py`: environments of repositories.
+- `outside.py`: models and forges.
 - `errors.py`: what a server refuses, in its own words.
 - `events.py`: server-sent events that go on where they broke off.
 """

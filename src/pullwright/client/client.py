@@ -9,6 +9,7 @@ from pullwright.client.administration import Administration
 from pullwright.client.connection import parsed, part
 from pullwright.client.environments import Environments
 from pullwright.client.events import Happened
+from pullwright.client.outside import Outside
 from pullwright.domain.contract import TaskView
 from pullwright.domain.landing import Candidate, Clash
 from pullwright.domain.task import Attempt, State, Task
@@ -50,7 +51,7 @@ class LandingAnswer(BaseModel):
     untold: str
 
 
-class Client(Administration, Environments):
+class Client(Administration, Environments, Outside):
     """A server, by its address and a token. One per event loop; close it, or use it in `async with`.
 
     Raises `ApiError` for every refusal (`NotFound`, `NotAllowed`, `Conflict` ...) with the server's own words, and

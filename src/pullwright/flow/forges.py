@@ -1,14 +1,87 @@
-"""How a person makes a forge known."""
+"""How a person makes a forge known, sees what is known, and tries it."""
 
 import os
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pullwright.domain.errors import UsageError
-from pullwright.domain.forge import API_PATHS, FORGE, ForgeEntry
+from pullwright.domain.forge import API_PATHS, FORGE, KNOWN, ForgeEntry
+from pullwright.domain.incoming import Told
+from pullwright.domain.value import Value
+from pullwright.flow import incoming
+from pullwright.flow.platform import Platform
 from pullwright.settings import Settings
+
+
+class ForgeView(Value):
+    """A forge that is known."""
+
+    host: str
+    kind: str
+    api: str | None = Field(description="Where its REST interface is; null: it has none.")
+    source: Literal["added", "configured", "known"]
+    signs_in: str | None = Field(description="With what, by the name of its place; null: nothing signs in there.")
+    token_variable: str | None = None
+    token_file: str | None = None
+    app_id: str | None = None
+    app_key_file: str | None = None
+
+
+class Webhook(Value):
+    """What a forge's webhook has to be told, and what it told last."""
+
+    url: str = Field(description="Where it sends to, as application/json.")
+    events: str = Field(description="What to tick.")
+    kept: bool = Field(description="Whether a secret is kept that deliveries are signed with.")
+    told: tuple[Told, ...] = Field(description="The newest 20, newest first.")
+
+
+async def known(platform: Platform) -> list[ForgeView]:
+    """Those that were added, those of the settings, and the public ones; each host once."""
+    found: dict[str, ForgeView] = {}
+    for entry in await platform.record.forges():
+        found.setdefault(entry.host, view(platform, entry, "added"))
+    for entry in platform.settings.forges:
+        found.setdefault(entry.host, view(platform, entry, "configured"))
+    for entry in KNOWN:
+        found.setdefault(entry.host, view(platform, entry, "known"))
+    return list(found.values())
+
+
+def view(platform: Platform, known: ForgeEntry, source: Literal["added", "configured", "known"]) -> ForgeView:
+    """A forge without its secrets."""
+    return ForgeView.model_validate(
+        {"api": None, **known.model_dump(), "source": source, "signs_in": platform.signs_in(known)}
+    )
+
+
+async def remove(platform: Platform, host: str) -> None:
+    """Forget a forge that was added. Raises `UsageError`."""
+    if not await platform.record.remove_forge(host.lower()):
+        raise UsageError(f"There is no forge {host} that was added; `pullwright forge list` shows them.")
+
+
+async def tried(platform: Platform, repository: str, cwd: Path) -> tuple[str, str]:
+    """The name of a repository's forge, and what it said to whether it can be delivered to. Raises what is wrong."""
+    reference = await platform.repositories.locate(repository, cwd)
+    await platform.repositories.fetch(reference)
+    forge = await platform.forge(reference)
+    return forge.name, await forge.test()
+
+
+async def webhook(platform: Platform, host: str) -> Webhook:
+    """What the webhook of a forge is, without its secret. Raises `UsageError`."""
+    at = await incoming.entry_at(platform, host)
+    told = [one for one in await incoming.latest(platform.record) if one.host == at.host]
+    return Webhook(
+        url=incoming.address(platform.settings.url, at.host),
+        events=incoming.EVENTS[at.kind],
+        kept=await incoming.secret_of(platform.record, at.host) is not None,
+        told=tuple(told[:20]),
+    )
 
 
 def entry(

@@ -1,12 +1,51 @@
-"""How a person keeps a model, and forgets it."""
+"""How a person keeps a model, tries it, and forgets it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+
+from pydantic import Field
 
 from pullwright.domain.errors import UsageError
+from pullwright.domain.task import Usage
+from pullwright.domain.value import Value
 from pullwright.models import entries
+from pullwright.models.base import Listener, Question, Said
 from pullwright.models.catalog import Models
 from pullwright.models.entries import Entry
 from pullwright.settings import Settings
+
+
+class Trial(Value):
+    """What a model said to one question."""
+
+    model: str
+    text: str
+    seconds: float
+    time_to_first_token: float | None
+    window: int | None = Field(description="Tokens that question and answer may have together.")
+    usage: Usage
+
+
+async def try_model(
+    settings: Settings, name: str | None, waits: Callable[[str], Awaitable[None]] | None = None
+) -> Trial:
+    """Ask a model, the default one if none is named, for one word. Raises `ModelUnavailable`."""
+    models = Models(settings.model, settings.models)
+    try:
+        model = await models.open(name)
+        await model.check()
+        listener = Listener() if waits is None else Listener(waits=waits)
+        reply = await model.ask(Question("Answer with one word.", (Said("Say ok."),)), listener)
+    finally:
+        await models.close()
+    first = reply.time_to_first_token
+    return Trial(
+        model=reply.model,
+        text=reply.words.text,
+        seconds=round(reply.seconds, 3),
+        time_to_first_token=first and round(first, 3),
+        window=model.window,
+        usage=reply.usage,
+    )
 
 
 async def keep_model(settings: Settings, entry: Entry, *, replace: bool = False, untested: bool = False) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass, field
 
 from pullwright.code.index.indexes import Indexes
+from pullwright.domain.forge import ForgeEntry
 from pullwright.domain.task import RepositoryRef
 from pullwright.egress.base import Egress
 from pullwright.engines.base import EngineFactory, Piece
@@ -27,6 +28,7 @@ class Platform:
     egress: Egress
     engines: Mapping[str, EngineFactory]  # by name: native, repair
     forge: Callable[[RepositoryRef], Awaitable[Forge]]  # where its pull requests live
+    signs_in: Callable[[ForgeEntry], str | None]  # on a forge, by the name of its place
     default_model: Callable[[], Awaitable[str | None]]  # what the machine's configuration names, if anything
     check_model: Callable[[str], Awaitable[None]]  # raises where its key, name or address is wrong
     offered_models: Callable[[], Awaitable[Sequence[str]]]  # what servers of this machine offer

@@ -103,6 +103,14 @@ class Access:
         """Whether anything signs in there."""
         return (isinstance(entry, GitHubEntry) and entry.app_id is not None) or self.fixed(entry) is not None
 
+    def place(self, entry: ForgeEntry) -> str | None:
+        """What signs in there, by the name of its place and never by itself; None: nothing does."""
+        if isinstance(entry, GitHubEntry) and entry.app_id:
+            return f"App {entry.app_id}"
+        if entry.token_file:
+            return f"file {entry.token_file}"
+        return next((f"variable {name}" for name in self.variables(entry) if self.env.get(name)), None)
+
     async def token(self, entry: ForgeEntry, repository: RepositoryRef) -> str | None:
         """What signs in for this repository; None where the person's own git has to."""
         if isinstance(entry, GitHubEntry) and entry.app_id is not None:

@@ -23,6 +23,9 @@ class OfferedModel(Value):
     window: int | None = Field(None, description="Tokens that it takes; null: as is known of it.")
     prices: Prices | None = None
     fallbacks: tuple[str, ...] = ()
+    api: str | None = Field(None, description="`responses` or `chat`; null: it is found out.")
+    effort: str | None = Field(None, description="How much it reasons.")
+    summary: str | None = Field(None, description="How it tells of its reasoning.")
 
 
 def of_entry(entry: Entry, *, default: bool) -> OfferedModel:
@@ -37,6 +40,9 @@ def of_entry(entry: Entry, *, default: bool) -> OfferedModel:
         window=entry.window,
         prices=entry.prices,
         fallbacks=entry.fallbacks,
+        api=entry.api,
+        effort=entry.effort,
+        summary=entry.summary,
     )
 
 

@@ -258,7 +258,8 @@ async def test_an_admin_looks_after_models_forges_and_the_queue(
     assert (await admin.delete("/models/ours")).status_code == 404
     forge = {"url": "https://git.example", "kind": "gitea", "token": "s3cr3t"}
     added = await admin.post("/forges", json=forge)
-    assert (added.json()["api"], added.json()["signs_in"]) == ("https://git.example/api/v1", "a file")
+    file = platform.settings.home / "tokens" / "git.example"
+    assert (added.json()["api"], added.json()["signs_in"]) == ("https://git.example/api/v1", f"file {file}")
     assert "s3cr3t" not in added.text
     for wrong in ("https://[", "..", "https://" + "x" * 300, "https://h:99999999"):
         assert (await admin.post("/forges", json=forge | {"url": wrong})).status_code == 400, wrong

@@ -53,6 +53,7 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "DELETE /teams/{team}": ADMIN,
     "POST /webhooks/{host}": ANYBODY,  # proven by a signature
     "GET /webhooks": ADMIN,
+    "GET /forges/{host}/webhook": ADMIN,
     "POST /forges/{host}/webhook": ADMIN,
     "GET /environments": VIEWER,
     "POST /environments/prepare": MEMBER,
@@ -79,6 +80,7 @@ RULES: dict[str, Role | None] = {  # the least that a route takes
     "GET /usage": VIEWER,
     "POST /models": ADMIN,
     "POST /models/check": ADMIN,
+    "POST /models/test": ADMIN,
     "DELETE /models/{name}": ADMIN,
     "GET /forges": ADMIN,
     "POST /forges": ADMIN,

@@ -17,9 +17,20 @@ from pullwright.cli.main import main
 from pullwright.domain.access import Scope
 from pullwright.flow.tokens import issue
 from pullwright.settings import Settings
+from pullwright.testing.model_server import ModelServer
+from pullwright.testing.scenario import Scenario
 from pullwright.wiring import build
 
 from .test_api_environments import make_repository
+
+SCENARIO = """
+model = "scripted"
+key = "sk-test"
+loop = true
+
+[[step]]
+text = "ok"
+"""
 
 
 class Said(NamedTuple):
@@ -44,7 +55,7 @@ class Served:
         self._settings = Settings.from_environment({"PULLWRIGHT_HOME": str(home), "PULLWRIGHT_LOCAL_MODELS": "off"})
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self.token = ""
+        self.token, self.models = "", ""
         self._ready = threading.Event()
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
@@ -61,7 +72,9 @@ class Served:
         self._listening.close()
 
     async def _serve(self) -> None:
-        async with build(self._settings, {}) as platform:
+        scenario = Scenario.parse(SCENARIO)
+        async with ModelServer(scenario) as models, build(self._settings, {}) as platform:
+            self.models = models.url
             _, self.token = await issue(platform.record, "far", Scope.ADMIN)
             app = application(platform, frozenset({"127.0.0.1"}))
             self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
@@ -216,6 +229,7 @@ def test_what_an_environment_is_given(
     assert done_alike(here, afar, ("env", "remove", *at), ("env", "remove", *at))["environments"] == 0
 
 
+@pytest.mark.long
 def test_an_environment_is_made_ready_learned_from_and_removed(here: Type, afar: Type, tidy: str) -> None:
     at = ("--repo", tidy)
     ready = done_alike(here, afar, ("env", "show", *at), ("env", "prepare", *at))
@@ -230,3 +244,45 @@ def test_an_environment_is_made_ready_learned_from_and_removed(here: Type, afar:
     assert "status 3" in failed.err
     assert "to be seen" in failed.err
     assert ready["commit"]
+
+
+def test_models_and_forges(served: Served, here: Type, afar: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    def add(of: Type, name: str) -> Said:
+        monkeypatch.setattr("sys.stdin", io.StringIO("sk-test\n"))
+        return of("model", "add", name, "openai:scripted", "--base-url", served.models, "--key-stdin", "--json")
+
+    near, far = add(here, "near"), add(afar, "far")
+    assert keys(far.json) == keys(near.json)
+    assert (far.json["key"], far.json["from"]) == ("kept", "kept")
+    wrong = ("model", "add", "x", "openai:nosuch", "--base-url", served.models)
+    assert "wants a key" in refused_alike(here, afar, *wrong)
+    assert "--key-stdin" in afar(*wrong, "--key-variable", "X").err
+    assert len(alike(here, afar, "model", "list")) == 2
+    tried = done_alike(here, afar, ("model", "test", "near"), ("model", "test", "far"))
+    assert (tried["model"], tried["text"]) == ("openai:scripted", "ok")
+    done_alike(here, afar, ("model", "remove", "near"), ("model", "remove", "far"))
+    assert "There is no kept model" in refused_alike(here, afar, "model", "remove", "far")
+
+    def forge(of: Type, host: str) -> Said:
+        monkeypatch.setattr("sys.stdin", io.StringIO("t0ken"))
+        return of("forge", "add", f"https://{host}", "--kind", "gitea", "--token-stdin", "--json")
+
+    near, far = forge(here, "near.example"), forge(afar, "far.example")
+    assert keys(far.json) == keys(near.json)
+    assert far.json["signs_in"].startswith("file ")
+    assert "--token-stdin" in afar("forge", "add", "https://x.example", "--kind", "gitea", "--token-file", "/x").err
+    assert {one["host"] for one in alike(here, afar, "forge", "list")} >= {"near.example", "far.example", "github.com"}
+    new = done_alike(here, afar, ("forge", "webhook", "near.example"), ("forge", "webhook", "far.example"))
+    assert (new["url"].endswith("/far.example"), len(new["secret"]) > 20) == (True, True)
+    assert alike(here, afar, "forge", "webhook", "far.example")["secret"] is None
+    assert "There is no forge" in refused_alike(here, afar, "forge", "webhook", "none.example")
+    done_alike(here, afar, ("forge", "remove", "near.example"), ("forge", "remove", "far.example"))
+    assert "There is no forge" in refused_alike(here, afar, "forge", "remove", "none.example")
+
+
+def test_whether_a_repository_can_be_delivered_to(here: Type, afar: Type, tidy: str) -> None:
+    assert alike(here, afar, "forge", "test", tidy)["forge"] == "local"
+    gone = ("forge", "test", "http://127.0.0.1:9/x/y")
+    near, far = here(*gone), afar(*gone)
+    assert (far.status, far.err) == (near.status, near.err)
+    assert far.status == 1

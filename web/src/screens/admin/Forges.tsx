@@ -36,7 +36,7 @@ export function Forges() {
                 <td className="font-medium">{one.host}</td>
                 <td>{one.kind}</td>
                 <td className="text-xs text-text-2">{SOURCES[one.source]}</td>
-                <td className="text-xs text-text-2">{one.signs_in ?? "as usual for its kind"}</td>
+                <td className="text-xs text-text-2">{one.signs_in ?? "nothing: branches only"}</td>
                 <td className="text-right">
                   {one.source === "added" && (
                     <Button size="sm" look="danger" aria-label={`Forget ${one.host}`} onClick={() => remove.mutate(one.host)}>
