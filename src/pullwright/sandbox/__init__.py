@@ -1,7 +1,9 @@
 """Machines of one's own.
 
 - `base.py`: the port: start, run, open, read, write, freeze, snapshot, stop.
-- `local.py`: sandboxes on this machine: a wall, and stacked layers behind it.
+- `stacked.py`: sandboxes over stacked layers of this machine, whatever is around them.
+- `enclosure.py`: what is around a sandbox, as those see it who work in it.
+- `local.py`: behind walls of this machine.
 - `walls.py`: bubblewrap with an agent behind it; some are built ahead.
 - `running.py`: a running sandbox: commands, files, its end.
 - `process.py`: a command whose streams stay open, and the descriptors that any command is given.
@@ -11,7 +13,8 @@
 - `layers.py`: layers and writable copies on disk: made, published, dropped, cleaned up.
 - `traces.py`: secrets that a script has left in a layer, blanked or told.
 - `leases.py`: which layers are in use, by whatever process, since when.
-- `docker.py`: sandboxes in containers, through the API of Docker or Podman.
+- `docker.py`: in containers of Docker or Podman.
+- `daemon.py`: the API of both.
 - `images.py`: images: looked up, fetched and unpacked inside sandboxes, kept as layers.
 - `roots.py`: trees that sandboxes have as their root: what must be in them, and the one for this host's tools.
 - `ownroot.py`: a root that is stacked from such trees, and who may write to it.

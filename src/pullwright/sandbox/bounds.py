@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pullwright.domain.limits import Limit, LimitHit, in_bytes
 from pullwright.sandbox.agent import Command
 from pullwright.sandbox.base import ExecRequest, ExecResult, SandboxSpec
+from pullwright.sandbox.enclosure import Enclosure
 from pullwright.sandbox.hits import Hits
 from pullwright.sandbox.limits import Counting, Counts
-from pullwright.sandbox.walls import Wall
 
 _KILL_SECONDS = 5.0
 _WORDS = 200  # characters of a command
@@ -18,9 +18,9 @@ _WORDS = 200  # characters of a command
 class Bounds:
     """What `watch.py` watches."""
 
-    def __init__(self, spec: SandboxSpec, wall: Wall, counting: Counting) -> None:
-        self.limits, self.tree, self.wall = spec.limits, wall.writable.path, wall.process.pid
-        self._line, self._counting = wall.line, counting
+    def __init__(self, spec: SandboxSpec, around: Enclosure, counting: Counting) -> None:
+        self.limits, self.tree, self.pid = spec.limits, around.writable.path, around.pid
+        self._line, self._counting = around.line, counting
         self._seen = Counts()
         self._crowded = False
         self._hits = Hits(spec.on_limit)

@@ -8,8 +8,6 @@ that the agent hands out, as ever.
 """
 
 import asyncio
-import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -18,25 +16,23 @@ import resource
 import socket
 import tarfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from pullwright.domain.errors import DiskFull, ImageUnavailable, SandboxError, SandboxUnavailable
 from pullwright.domain.image import Image
-from pullwright.sandbox import etc, lent, peers, seccomp
+from pullwright.domain.limits import SandboxLimits
+from pullwright.sandbox import etc, lent, seccomp
 from pullwright.sandbox.agent import Line
 from pullwright.sandbox.base import ENVIRONMENT, HOME, WORKSPACE, ExecRequest, Finding, OpenDoor, SandboxSpec
-from pullwright.sandbox.bounds import Bounds
+from pullwright.sandbox.daemon import Container, Daemon
 from pullwright.sandbox.findings import LAUNCHER
 from pullwright.sandbox.layers import PARTS, Writable
 from pullwright.sandbox.limits import Cgroups, rlimits
-from pullwright.sandbox.local import LocalSandboxes
+from pullwright.sandbox.ownroot import OwnRoot
 from pullwright.sandbox.roots import PLACES
-from pullwright.sandbox.running import OWN_PATH, SYSTEM_PATH, VARIABLES, LocalSandbox
+from pullwright.sandbox.running import OWN_PATH, SYSTEM_PATH, VARIABLES
+from pullwright.sandbox.stacked import StackedSandboxes
 from pullwright.sandbox.walls import MACHINE
 
 UID = 1000  # inside, and so outside: daemons map no ids by themselves
@@ -52,108 +48,10 @@ _OWN_PROCESSES = 8  # the agent and what it starts commands with; the daemon's l
 _PROCESSES = f"{resource.RLIMIT_NPROC}:"
 
 
-class Daemon:
-    """The API behind a Unix socket."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self._client: httpx.AsyncClient | None = None
-
-    async def ask(
-        self,
-        verb: str,
-        path: str,
-        *,
-        seconds: float = _API_SECONDS,
-        missing_is: object = None,
-        **given: Any,  # noqa: ANN401 - httpx's own
-    ) -> Any:  # noqa: ANN401 - what the API says, looked at where it is used
-        """One request, its answer as JSON. Raises `SandboxUnavailable` with the daemon's words.
-
-        With `missing_is`, that stands for what is not there.
-        """
-        if self._client is None:
-            transport = httpx.AsyncHTTPTransport(uds=str(self.place))
-            self._client = httpx.AsyncClient(transport=transport, base_url="http://daemon", trust_env=False)
-        try:
-            answer = await self._client.request(verb, path, timeout=seconds, **given)
-        except httpx.TimeoutException as error:
-            raise SandboxUnavailable(f"the daemon at {self.place} did not answer within {seconds:g} s") from error
-        except httpx.HTTPError as error:
-            raise SandboxUnavailable(f"no daemon answers at {self.place}: {error}") from error
-        if answer.status_code == 404 and missing_is is not None:
-            return missing_is
-        if answer.status_code >= 400:
-            said = answer.text[:1000]
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                said = answer.json()["message"][:1000]
-            if os.strerror(errno.ENOSPC).lower() in said.lower():
-                raise DiskFull(f"no room left for containers: {said}")
-            raise SandboxUnavailable(f"the daemon at {self.place} refused: {said}")
-        with contextlib.suppress(ValueError):
-            return answer.json()
-        return None
-
-    async def close(self) -> None:
-        """Let go of its connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-
-@dataclass(frozen=True)
-class _Held:
-    """The process outside that is 1 inside; 0 where the daemon does not say."""
-
-    pid: int
-
-
-class Container:
-    """A container with an agent in it: what a `Wall` is where there is no daemon."""
-
-    line: Line
-
-    def __init__(self, daemon: Daemon, name: str, writable: Writable) -> None:
-        self._daemon = daemon
-        self.group = name
-        self.writable = writable
-        self.process = _Held(0)
-
-    async def began(self) -> None:
-        """Ask what the daemon says about it."""
-        facts = await self._daemon.ask("GET", f"/containers/{self.group}/json")
-        self.process = _Held(int(facts["State"].get("Pid") or 0))
-
-    async def gone(self, patience: float) -> bool:
-        """Wait for it to end: its process 1 does once nobody is on the line. Gives whether it did by itself.
-
-        It is removed then, and its mounts with it.
-        """
-        waiting = f"/containers/{self.group}/wait?condition=not-running"
-        by_itself = True
-        try:
-            said = await self._daemon.ask("POST", waiting, seconds=patience, missing_is={"StatusCode": 0})
-            by_itself = said["StatusCode"] == 0
-        except SandboxUnavailable:
-            by_itself = False
-        await self.remove()
-        return by_itself
-
-    async def remove(self) -> None:
-        """Take it down, whatever runs in it."""
-        await self._daemon.ask("DELETE", f"/containers/{self.group}?force=true&v=true", missing_is={})
-        for part in PARTS:
-            await self._daemon.ask("DELETE", f"/volumes/{self.group}-{part}?force=true", missing_is={})
-
-    async def words(self) -> str:
-        """Why it ended, as far as the daemon tells."""
-        facts = await self._daemon.ask("GET", f"/containers/{self.group}/json", missing_is={"State": {}})
-        state = facts["State"]
-        return str(state.get("Error") or f"it ended with {state.get('ExitCode')}")[:1000]
-
-
-class DockerSandboxes(LocalSandboxes):
+class DockerSandboxes(StackedSandboxes[Container]):
     """Sandboxes in containers, with their layers under one directory of this machine, which the daemon sees, too."""
+
+    start_seconds = START_SECONDS
 
     def __init__(self, root: Path, place: Path, group: int | None = None) -> None:
         super().__init__(root, UID)
@@ -162,56 +60,29 @@ class DockerSandboxes(LocalSandboxes):
         self._machine = ""  # what the daemon says about itself, once it was asked
         self._configured: dict[str, tuple[dict[str, str], str]] = {}  # variables and PATH of images
 
-    async def start(self, spec: SandboxSpec) -> LocalSandbox:
-        """Start one. Raises `SandboxUnavailable` with the remedy, `SandboxError` for a missing layer, or `DiskFull`."""
+    async def _look_around(self, spec: SandboxSpec) -> None:
         await self._answers()
         if spec.image:
             await self._inspected(spec.image)
-        return await super().start(spec)
-
-    async def _start(self, spec: SandboxSpec) -> LocalSandbox:
         if spec.administered:
             raise SandboxUnavailable(await self.administrable(spec.image))
-        for bind in spec.binds:
-            if not bind.source.exists():
-                raise SandboxError(f"{bind.source} cannot be shown inside: there is no such file")
-        self._layers.use(spec.layers)
-        container: Container | None = None
-        writable: Writable | None = None
+
+    async def _stand(self, spec: SandboxSpec, root: OwnRoot | None) -> Container:  # noqa: ARG002 - the daemon's images
+        writable = await self._off_loop(self._layers.make_writable)
         try:
-            writable = await self._off_loop(self._layers.make_writable)
-            container = await self._run(spec, writable)
-            bounds = Bounds(spec, container, self.limits().counting(container.group))  # type: ignore[arg-type]
+            return await self._run(spec, writable)
         except BaseException:
-            if container:
-                await container.remove()
-            self._layers.leases.leave(spec.layers)
-            if writable:
-                await self._off_loop(self._layers.discard, writable)
+            await self._off_loop(self._layers.discard, writable)
             raise
-        sandbox = LocalSandbox(
-            spec,
-            container,  # type: ignore[arg-type]
-            self._layers,
-            bounds,
-            limits=[one for one in rlimits(spec.limits, memory=False) if not one.startswith(_PROCESSES)],
-            groups=self.limits(),
-            variables=self._variables(spec),
-            off_loop=self._off_loop,
-            ended=partial(self._over, container, spec.layers),
-        )
-        self._living[container.group] = sandbox
-        self._watch.add(bounds)
-        bounds.on_close(partial(self._watch.drop, bounds))
-        try:
-            if spec.door:
-                listener = await asyncio.wait_for(container.line.listen(spec.door.port), START_SECONDS)
-                who = partial(self._off_loop, peers.command_of, container.process.pid)
-                await spec.door.open(listener, who)
-        except (SandboxError, TimeoutError) as error:
-            await sandbox.stop()
-            raise SandboxUnavailable(f"the sandbox did not start: {error}") from error
-        return sandbox
+
+    def _rlimits(self, limits: SandboxLimits) -> list[str]:
+        return [one for one in rlimits(limits, memory=False) if not one.startswith(_PROCESSES)]
+
+    def _clear(self, around: Container) -> None:
+        self._layers.discard(around.writable)
+
+    async def _let_go(self) -> None:
+        await self._daemon.close()
 
     async def _run(self, spec: SandboxSpec, writable: Writable) -> Container:
         """A container whose agent is on the line."""
@@ -449,11 +320,6 @@ class DockerSandboxes(LocalSandboxes):
             for one in volumes["Volumes"] or []:
                 await self._daemon.ask("DELETE", f"/volumes/{one['Name']}?force=true", missing_is={})
 
-    async def close(self) -> None:
-        """Stop every sandbox."""
-        await super().close()
-        await self._daemon.close()
-
     def limits(self) -> Cgroups:
         """None of our own: the daemon holds them."""
         return Cgroups(0)
@@ -469,11 +335,6 @@ class DockerSandboxes(LocalSandboxes):
         said = await self._daemon.ask("GET", "/version")
         name = next((part["Name"] for part in said.get("Components") or [] if part.get("Name")), "Engine")
         self._machine = f"{'Podman' if 'Podman' in name else 'Docker'} {said.get('Version', '')}".strip()
-
-    def _over(self, container: Container, layers: tuple[str, ...]) -> None:
-        self._living.pop(container.group, None)
-        self._layers.discard(container.writable)
-        self._layers.leases.leave(layers)
 
 
 _TARGETS = (WORKSPACE, HOME, ENVIRONMENT)

@@ -22,7 +22,7 @@ from pullwright.domain.limits import SandboxLimits, in_bytes
 from pullwright.sandbox.base import Door, ExecRequest, ExecResult, OpenDoor, SandboxSpec
 from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.roots import fit, has_bash
-from pullwright.sandbox.running import LocalSandbox
+from pullwright.sandbox.running import RunningSandbox
 
 LOOK_SECONDS = 120.0
 UNPACK_SECONDS = 3600.0
@@ -59,7 +59,7 @@ class Facts:
 class Images:
     """The images that are kept as layers."""
 
-    def __init__(self, layers: Layers, start: Callable[[SandboxSpec], Awaitable[LocalSandbox]]) -> None:
+    def __init__(self, layers: Layers, start: Callable[[SandboxSpec], Awaitable[RunningSandbox]]) -> None:
         self._layers = layers
         self._start = start
         self._facts: dict[str, Facts] = {}
@@ -104,7 +104,7 @@ class Images:
                 facts = _facts(await sandbox.read("/workspace/bundle/config.json", _MOST_MANIFEST))
             return await sandbox.keep_as(lambda writable: self._layers.publish_root(writable, layer, _keep(facts)))
 
-    async def _hand_in(self, sandbox: LocalSandbox, image: Image, where: str) -> None:
+    async def _hand_in(self, sandbox: RunningSandbox, image: Image, where: str) -> None:
         """Put a tree of this host's into a sandbox: read here, where it may be read, written there by its user."""
         command = f"{_TAKE.format(where)}; {_LEFT_OUT}"
         packing = await asyncio.create_subprocess_exec(
@@ -132,7 +132,7 @@ class Images:
         return self._facts[layer]
 
     @contextlib.asynccontextmanager
-    async def _machine(self, image: Image, door: Door | None) -> AsyncIterator[LocalSandbox]:
+    async def _machine(self, image: Image, door: Door | None) -> AsyncIterator[RunningSandbox]:
         missing = missing_programs()
         if missing and not image.is_directory:
             raise ImageUnavailable(
@@ -147,7 +147,7 @@ class Images:
             await sandbox.stop()
 
     async def _run(
-        self, sandbox: LocalSandbox, command: str, words: tuple[str, ...], timeout: float, image: Image
+        self, sandbox: RunningSandbox, command: str, words: tuple[str, ...], timeout: float, image: Image
     ) -> ExecResult:
         request = ExecRequest(argv=("sh", "-c", command, "sh", *words), timeout=timeout, output_limit=_MOST_MANIFEST)
         result = await sandbox.run(request)

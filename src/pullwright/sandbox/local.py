@@ -1,106 +1,46 @@
 """Sandboxes on this machine: bubblewrap over stacked layers, started by a launcher of ours, never as real root."""
 
-import asyncio
-import contextlib
 import errno
 import os
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pullwright.domain.errors import DiskFull, PullwrightError, SandboxError, SandboxUnavailable
+from pullwright.domain.errors import DiskFull, SandboxError, SandboxUnavailable
 from pullwright.domain.image import Image
-from pullwright.domain.secret import Redactor
-from pullwright.sandbox import lent, mapping, peers, traces
-from pullwright.sandbox.base import Disk, ExecRequest, Finding, Layer, OpenDoor, SandboxSpec, Trace
-from pullwright.sandbox.bounds import Bounds
+from pullwright.domain.limits import SandboxLimits
+from pullwright.sandbox import lent, mapping
+from pullwright.sandbox.base import ExecRequest, Finding, OpenDoor, SandboxSpec
 from pullwright.sandbox.findings import look_around, remedy
 from pullwright.sandbox.images import Images, missing_programs
-from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.limits import Cgroups, rlimits
 from pullwright.sandbox.ownroot import OwnRoot
 from pullwright.sandbox.roots import host_root, host_trees
-from pullwright.sandbox.running import OWN_PATH, SYSTEM_PATH, VARIABLES, LocalSandbox
+from pullwright.sandbox.running import OWN_PATH, SYSTEM_PATH, VARIABLES
+from pullwright.sandbox.stacked import StackedSandboxes
 from pullwright.sandbox.walls import START_SECONDS, Shown, Wall, Walls
-from pullwright.sandbox.watch import Watch
 
 T = TypeVar("T")
 
 DISK_THREADS = 4
 
 
-class LocalSandboxes:
-    """Sandboxes on this machine, with their layers under one directory.
+class LocalSandboxes(StackedSandboxes[Wall]):
+    """Sandboxes behind walls of bubblewrap.
 
     As root they run as `uid`; otherwise as the user.
     """
 
+    start_seconds = START_SECONDS
+
     def __init__(self, root: Path, uid: int) -> None:
-        self._layers = Layers(root, uid)
+        super().__init__(root, uid)
         self._uid = uid if os.geteuid() == 0 else None
         self._cgroups: Cgroups | None = None
-        self._watch = Watch(root)
-        self._living: dict[str, LocalSandbox] = {}
         self._fit = False
         self._images = Images(self._layers, self.start)
         self._administrable: dict[str, str] = {}  # by the image's digest
         self._walls = Walls(self._layers, self._uid, self.limits)
-        # Threads of our own: the loop's may be gone while there are still sandboxes to stop.
-        self._disk: ThreadPoolExecutor | None = None
-
-    async def start(self, spec: SandboxSpec) -> "LocalSandbox":
-        """Start one. Raises `SandboxUnavailable` with the remedy, `SandboxError` for a missing layer, or `DiskFull`."""
-        starting = asyncio.ensure_future(self._start(spec))
-        try:
-            return await asyncio.shield(starting)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                # Not to be left half-way; it takes milliseconds.
-                with contextlib.suppress(PullwrightError):
-                    await (await starting).stop()
-            if spec.door:
-                await spec.door.close()
-            raise
-
-    async def _start(self, spec: SandboxSpec) -> "LocalSandbox":
-        self._look_around()
-        for bind in spec.binds:
-            if not bind.source.exists():
-                raise SandboxError(f"{bind.source} cannot be shown inside: there is no such file")
-        root = await self._off_loop(self._own_root, spec)
-        used = root.layers if root else spec.layers
-        self._layers.use(used)
-        try:
-            wall = await self._stand(spec, root)
-        except BaseException:
-            self._layers.leases.leave(used)
-            raise
-        limits = rlimits(spec.limits, memory=self.limits().memory is None)
-        bounds = Bounds(spec, wall, self.limits().counting(wall.group))
-        sandbox = LocalSandbox(
-            spec,
-            wall,
-            self._layers,
-            bounds,
-            limits=limits,
-            groups=self.limits(),
-            variables=self._variables(spec),
-            off_loop=self._off_loop,
-            ended=lambda: self._ended(wall, used),
-        )
-        self._living[wall.group] = sandbox
-        self._watch.add(bounds)
-        bounds.on_close(partial(self._watch.drop, bounds))
-        try:
-            if spec.door:
-                listener = await asyncio.wait_for(wall.line.listen(spec.door.port), START_SECONDS)
-                await spec.door.open(listener, lambda port: self._off_loop(peers.command_of, wall.process.pid, port))
-        except (SandboxError, TimeoutError) as error:
-            await sandbox.stop()
-            raise SandboxUnavailable(f"the sandbox did not start: {error}") from error
-        return sandbox
 
     async def _stand(self, spec: SandboxSpec, root: OwnRoot | None) -> Wall:
         """A wall with what is to be seen behind it."""
@@ -185,38 +125,6 @@ class LocalSandboxes:
             return f"Setup cannot be root of its machine here: {error}"
         return "" if result.exit_code == 0 else f"As root of a machine, a command ended with {result.exit_code}."
 
-    async def has_layer(self, layer: str) -> bool:
-        """Whether a layer is there to build on; then it is for some minutes, whoever makes room meanwhile."""
-        return self._layers.hold(layer)
-
-    async def drop_layer(self, layer: str) -> None:
-        """Remove a layer that nothing uses."""
-        await self._off_loop(self._layers.drop, layer)
-
-    async def layers(self) -> list[Layer]:
-        """Every layer that is there, in use or not."""
-
-        def looked() -> list[Layer]:
-            leases = self._layers.leases
-            leases.let_go()
-            return [Layer(one, leases.size(one), leases.used(one), leases.held(one)) for one in self._layers.all()]
-
-        return await self._off_loop(looked)
-
-    async def evict(self, layer: Layer) -> bool:
-        """Remove a layer unless somebody uses it, or has since it was looked at; whether it is gone now."""
-        return await self._off_loop(self._layers.evict, layer.id, layer.used)
-
-    async def disk(self) -> Disk:
-        """The disk that layers are on."""
-        root = next(path for path in (self._layers.root, *self._layers.root.parents) if path.exists())
-        found = os.statvfs(root)
-        return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
-
-    async def blank(self, layer: str, redactor: Redactor) -> list[Trace]:
-        """Take secrets out of a layer's texts; gives all that was found."""
-        return await self._off_loop(lambda: traces.blank(self._layers.path(layer), redactor))
-
     def wall(self) -> str:
         """Which wall and which limits hold here, in words."""
         return (
@@ -250,28 +158,24 @@ class LocalSandboxes:
         dead = await self._off_loop(self._layers.clean)
         await self._off_loop(self.limits().clean, dead)
 
-    async def close(self) -> None:
-        """Stop every sandbox."""
-        await asyncio.gather(*(sandbox.stop() for sandbox in list(self._living.values())))
-        self._watch.close()
-        await self._walls.close()
-        await self._off_loop(self._layers.close)
-        if self._disk is not None:
-            self._disk.shutdown(wait=False)
-            self._disk = None
-
     async def warm(self) -> None:
         """Have ready what a start need not wait for."""
-        self._look_around()
+        self._look_about()
         await self._walls.ready()
 
-    async def _off_loop(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do disk work in a thread."""
-        if self._disk is None:
-            self._disk = ThreadPoolExecutor(DISK_THREADS, "sandbox-disk")
-        return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+    def _rlimits(self, limits: SandboxLimits) -> list[str]:
+        return rlimits(limits, memory=self.limits().memory is None)
 
-    def _look_around(self) -> None:
+    def _clear(self, around: Wall) -> None:
+        self._walls.clear(around.group, around.writable)
+
+    async def _let_go(self) -> None:
+        await self._walls.close()
+
+    async def _look_around(self, spec: SandboxSpec) -> None:  # noqa: ARG002 - whatever it is
+        self._look_about()
+
+    def _look_about(self) -> None:
         if self._fit:
             return
         if missing := [finding for finding in look_around(self.limits()) if not finding.ok]:
@@ -283,11 +187,6 @@ class LocalSandboxes:
         if self._cgroups is None:
             self._cgroups = Cgroups.found()
         return self._cgroups
-
-    def _ended(self, wall: Wall, layers: tuple[str, ...]) -> None:
-        self._living.pop(wall.group, None)
-        self._walls.clear(wall.group, wall.writable)
-        self._layers.leases.leave(layers)
 
 
 def _images_finding() -> Finding:

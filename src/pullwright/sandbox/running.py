@@ -13,11 +13,11 @@ from pullwright.sandbox.agent import Command, Flag
 from pullwright.sandbox.base import ENVIRONMENT, HOME, ExecRequest, ExecResult, Process, SandboxSpec
 from pullwright.sandbox.bounds import Bounds
 from pullwright.sandbox.clock import Clock
+from pullwright.sandbox.enclosure import Enclosure
 from pullwright.sandbox.layers import Layers, Writable
 from pullwright.sandbox.limits import Cgroups
 from pullwright.sandbox.process import KILL_SECONDS, Ends, OpenProcess
 from pullwright.sandbox.streams import Bounded, Reading, Writing, settle
-from pullwright.sandbox.walls import Wall
 
 T = TypeVar("T")
 
@@ -62,13 +62,13 @@ async def _connected(end: socket.socket) -> bool:
     return end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
-class LocalSandbox:
+class RunningSandbox:
     """A running sandbox."""
 
     def __init__(
         self,
         spec: SandboxSpec,
-        wall: Wall,
+        around: Enclosure,
         layers: Layers,
         bounds: Bounds,
         *,
@@ -81,8 +81,8 @@ class LocalSandbox:
         self.name = spec.name
         self._variables = {**variables, **(spec.door.variables if spec.door else {}), **spec.variables}
         self._door = spec.door
-        self._wall = wall
-        self._line = wall.line
+        self._around = around
+        self._line = around.line
         self._line.name = spec.name
         self._limits = limits
         self._groups = groups
@@ -255,7 +255,7 @@ class LocalSandbox:
                 if self._groups.freezer is None:
                     await self._line.freeze()
                 else:
-                    await self._all_frozen(self._groups.freeze(self._wall.group))
+                    await self._all_frozen(self._groups.freeze(self._around.group))
             except BaseException:
                 await self._melt()
                 raise
@@ -275,7 +275,7 @@ class LocalSandbox:
 
     async def _melt(self) -> None:
         if self._groups.freezer is not None:
-            self._groups.thaw(self._wall.group)
+            self._groups.thaw(self._around.group)
         elif not self._line.lost:
             with contextlib.suppress(SandboxLost):
                 await self._line.thaw()
@@ -311,17 +311,17 @@ class LocalSandbox:
 
         def keep() -> None:
             nonlocal layer
-            layer = publish(self._wall.writable) if publish else ""
+            layer = publish(self._around.writable) if publish else ""
 
         try:
             if self._door:
                 await self._door.close()
             self._line.close()
             if not publish:
-                self._groups.kill(self._wall.group)  # process 1 would first have to get a processor from the others
+                self._groups.kill(self._around.group)  # process 1 would first have to get a processor from the others
             await self.thaw()  # else nobody hears it
             self._forget()
-            by_itself = await self._wall.gone(SNAPSHOT_SECONDS if publish else STOP_SECONDS)
+            by_itself = await self._around.gone(SNAPSHOT_SECONDS if publish else STOP_SECONDS)
             if publish:
                 if not by_itself:
                     raise self._line.loss()

@@ -92,6 +92,11 @@ class Wall:
         self.said = self.mounts = -1
 
     @property
+    def pid(self) -> int:
+        """Bubblewrap's."""
+        return self.process.pid
+
+    @property
     def stands(self) -> bool:
         """Whether somebody is still behind it."""
         return self.process.poll() is None and not self.line.lost

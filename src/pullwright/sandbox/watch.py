@@ -35,7 +35,7 @@ class Watched(Protocol):
         ...
 
     @property
-    def wall(self) -> int:
+    def pid(self) -> int:
         """The process that holds it."""
         ...
 
@@ -171,7 +171,7 @@ class Watch:
     async def _held(self, sandbox: Watched) -> Usage:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(2, "sandbox-usage")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _held, sandbox.tree, sandbox.wall)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _held, sandbox.tree, sandbox.pid)
 
     async def _judge(self, sandbox: Watched, meter: _Meter) -> None:
         if (limit := meter.over(sandbox.limits)) is None:
@@ -208,8 +208,8 @@ class Watch:
             self._threads = None
 
 
-def _held(tree: Path, wall: int) -> Usage:
-    return held(tree, inside(wall))
+def _held(tree: Path, pid: int) -> Usage:
+    return held(tree, inside(pid))
 
 
 def _words(limit: Limit, used: Usage, limits: SandboxLimits) -> str:

@@ -127,8 +127,8 @@ async def test_what_a_dead_platform_left_frozen_is_cleaned_up(local: LocalSandbo
     """As after kill -9: the wall falls, but in a freezer of version 1 its processes stay until somebody thaws them."""
     sandbox = await _busy(local)
     await sandbox.freeze()
-    (wall,) = (one._wall for one in local._living.values())
-    outside = wall.process.pid
+    (wall,) = (one._around for one in local._living.values())
+    outside = wall.pid
     walls = [int(pid) for pid in Path(f"/proc/{outside}/task/{outside}/children").read_text().split()]
     os.kill(outside, signal.SIGKILL)
     local.limits().clean([wall.group.partition("-")[0]])

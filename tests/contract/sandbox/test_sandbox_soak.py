@@ -11,7 +11,8 @@ import pytest
 
 from pullwright.sandbox.base import ExecRequest, Sandbox, Sandboxes, SandboxSpec
 from pullwright.sandbox.limits import Cgroups
-from pullwright.sandbox.local import DISK_THREADS, LocalSandboxes
+from pullwright.sandbox.local import LocalSandboxes
+from pullwright.sandbox.stacked import DISK_THREADS
 from pullwright.sandbox.walls import SPARES
 
 from .conftest import UID
