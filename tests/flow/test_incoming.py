@@ -61,7 +61,7 @@ class Scene:
     def issue(self, body: str = "It divides by zero.", author: str = "sam") -> Issue:
         return self.side.report_issue(REPOSITORY, author, "It crashes", body)
 
-    async def ours(self) -> tuple[Task, Pull]:
+    async def ours(self, engine: str = "native") -> tuple[Task, Pull]:
         """A task of ours that has ended, with its pull request."""
         side, record = self.side, self.platform.record
         main = await side.git.git(REPOSITORY, "rev-parse", "main")
@@ -72,11 +72,11 @@ class Scene:
         side.pulls.setdefault(REPOSITORY, []).append(pull)
         reference = await self.platform.repositories.locate(f"{side.url}/{REPOSITORY}.git", Path("/"))
         store = await self.platform.repositories.fetch(reference)
-        choice = EngineChoice(engine="native", model="x")
+        choice = EngineChoice(engine=engine, model="x")
         request = TaskRequest(prompt="Mend it", repository=reference, base_commit=main, attempts=(choice,))
         task = await record.submit(Task(id="oursours", request=request, created=now()))
         attempt = await record.add_attempt(
-            Attempt(id=attempt_id(task.id, 1), task=task.id, ordinal=1, engine="native", model="x")
+            Attempt(id=attempt_id(task.id, 1), task=task.id, ordinal=1, engine=engine, model="x")
         )
         kind = self.hook.side.__class__.__name__.lower()
         known = PullRequest(forge=kind, number=pull.number, url="u", branch="ours", head=head, draft=False)
@@ -289,6 +289,16 @@ async def test_a_review_and_a_failed_check_are_seen_to_be_heard(scene: Scene) ->
         assert (heard.fate, places) == (Fate.TAKEN, []), heard.note  # the sign stands on the pull request already
         (word,) = pull.comments
         assert "takes up the review of `wanda`" in word.text
+
+
+async def test_who_speaks_to_an_engine_that_reads_nothing_is_told(scene: Scene) -> None:
+    task, pull = await scene.ours("repair")
+    assert task.pull_request is not None
+    told = await scene.told(scene.hook.failed(task.pull_request.head, "tests"))
+    assert (told.fate, scene.side.reactions, pull.comments) == (Fate.IGNORED, [], [])
+    said = scene.side.say(REPOSITORY, pull.number, "wanda", "@pullwright and the docs")
+    assert (await scene.told(scene.hook.commented(pull, said))).fate is Fate.FAILED
+    assert "This could not be taken up: `the repair engine reads no messages" in pull.comments[-1].text
 
 
 async def test_a_sign_that_is_forbidden_keeps_nobody_from_work(scene: Scene) -> None:

@@ -4,6 +4,7 @@ What goes wrong is a problem for programs; a browser is led to the console's way
 explains: nothing that came with an address is ever shown there.
 """
 
+import asyncio
 import logging
 import secrets
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from pullwright.flow.sign_in import known_as
 
 _COOKIE = "pullwright-sign-in"
 _LEAVING = "pullwright-sign-out"
+_LEAVE_SECONDS = 3.0
 _TELLING = ("misconfigured", "unfit", "unreachable")  # whose reasons an admin needs in full
 _SAID: dict[str, SignInWhy] = {
     "access_denied": "denied",
@@ -131,11 +133,14 @@ async def way_out(request: Request, response: Response, whole: Platform, ended: 
     if issuer is None or ended is None or ended.user is None:
         return SignedOut(issuer=None, end=None)
     back, state = _origin(request, whole) + ENDED, secrets.token_urlsafe(32)
+    end = None
     try:
-        end = await issuer.way_out(ended.hint, back, state)
+        async with asyncio.timeout(_LEAVE_SECONDS):  # nobody waits long to be gone
+            end = await issuer.way_out(ended.hint, back, state)
+    except TimeoutError:
+        pass
     except PullwrightError as error:
-        _tell(error)  # here they are signed out whatever the issuer does
-        end = None
+        _tell(error)
     if end is not None:
         _remember(response, _LEAVING, state, back)
     return SignedOut(issuer=urlsplit(issuer.settings.issuer).hostname, end=end)

@@ -145,6 +145,12 @@ async def sync(platform: Platform, task_id: str, *, also: Sequence[str] = (), au
     return Heard(await platform.record.task(task.id), tuple(sources), left)
 
 
+def hears(task: Task) -> bool:
+    """Whether what is said to the task reaches an engine that reads messages."""
+    attempt = _chosen(task)
+    return attempt is not None and attempt.engine not in _DEAF
+
+
 async def fresh(platform: Platform, task: Task, forge: Forge) -> list[Remark]:
     """What people have said on the task's pull request that was not taken up yet. Raises `ForgeError`."""
     known, attempt = task.pull_request, _chosen(task)
@@ -158,8 +164,7 @@ async def look_around(platform: Platform) -> None:
     """Take up what is new on the open pull requests of tasks that have ended; a forge that fails is asked next time."""
     for task in await platform.record.tasks():
         followable = task.pull_request is not None and task.pull_request.number and task.pull_request.forge != "local"
-        attempt = _chosen(task)
-        if not followable or task.state not in (State.DONE, State.FAILED) or attempt is None or attempt.engine in _DEAF:
+        if not followable or task.state not in (State.DONE, State.FAILED) or not hears(task):
             continue
         with contextlib.suppress(ForgeError, UsageError):  # the next look tells whether it lasts
             await sync(platform, task.id, automatic=True)

@@ -15,7 +15,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pullwright.domain.errors import ForgeRefused, ForgeUnavailable, NotAllowed, PullwrightError, UsageError
+from pullwright.domain.errors import (
+    ForgeError,
+    ForgeRefused,
+    ForgeUnavailable,
+    NotAllowed,
+    PullwrightError,
+    UsageError,
+)
 from pullwright.domain.forge import KNOWN, ForgeEntry, GitEntry
 from pullwright.domain.incoming import Asked, Fate, Told, Topic
 from pullwright.domain.task import Task
@@ -239,12 +246,20 @@ async def _follow_up(platform: Platform, told: Told) -> Settled:
     forge = await platform.forge(task.request.repository)
     if asked.how != "check" and not await forge.may_write(asked.by):
         return Fate.IGNORED, f"{asked.by} may not write to {asked.repository}, so that nobody does it for them", task.id
+    if asked.how == "check" and not followup.hears(task):
+        return Fate.IGNORED, f"the engine of task {task.id} reads no messages; a person looks after the check", task.id
     places = await _places(platform, task, forge, asked)
     for place in places:
         await _seen(forge, place)  # at once, whatever has to be waited for
     if not task.state.final:
         raise _Later(f"task {task.id} is still {task.state}")
-    heard = await followup.sync(platform, task.id, automatic=asked.how != "label")
+    try:
+        heard = await followup.sync(platform, task.id, automatic=asked.how != "label")
+    except ForgeUnavailable:
+        raise
+    except PullwrightError as error:
+        await _say(forge, places[0], task, f"This could not be taken up: {_quiet(str(error))}")
+        return Fate.FAILED, str(error), task.id
     if heard.ended:
         return Fate.IGNORED, f"the pull request is {heard.ended}", task.id
     if not heard.taken and heard.task.state.final:
@@ -252,9 +267,7 @@ async def _follow_up(platform: Platform, told: Told) -> Settled:
     if asked.how in ("review", "check") and places[0].remark is None:
         # A second sign on the pull request itself would not be seen.
         what = f"the review of `{asked.by}`" if asked.how == "review" else f"what failed on `{asked.commit[:12]}`"
-        marker = f"{OURS}heard:{task.id} -->"
-        text = f"{marker}\nTask `{task.id}` takes up {what}: {_address(platform, task)}"
-        await forge.reply(places[0], marker, text)
+        await _say(forge, places[0], task, f"Task `{task.id}` takes up {what}: {_address(platform, task)}")
     return Fate.TAKEN, f"{len(heard.taken)} things were taken up", task.id
 
 
@@ -275,6 +288,13 @@ async def _seen(forge: Forge, topic: Topic) -> None:
     """Our sign on it. Where that is forbidden, what is asked for is done all the same."""
     with contextlib.suppress(ForgeRefused):
         await forge.react(topic, "eyes")
+
+
+async def _say(forge: Forge, topic: Topic, task: Task, text: str) -> None:
+    """Our one word about what was heard last. What was done stays done where the forge does not take it."""
+    marker = f"{OURS}heard:{task.id} -->"
+    with contextlib.suppress(ForgeError):
+        await forge.reply(topic, marker, f"{marker}\n{text}")
 
 
 def _address(platform: Platform, task: Task) -> str:
