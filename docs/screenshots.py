@@ -2,7 +2,8 @@
 
     python docs/screenshots.py [FOLDER]     # docs/screenshots if not given
 
-What a page shows of times and ids differs from run to run; everything else is the same.
+What a page shows of times and of the ids of tasks and processes differs from run to run; everything else is the same,
+where `/srv/freetime` may be made (and removed again): a page names the repository that it is about.
 """
 
 import os
@@ -24,6 +25,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "freetime"
+SHOWN = Path("/srv/freetime")  # what the pictures call the repository
 WRONG, RIGHT = "self.start <= other.end", "self.start < other.end"
 SCENARIO = """
 model = "scripted"
@@ -110,18 +112,29 @@ def started(command: list[str], variables: dict[str, str], until: str) -> Iterat
         process.wait()
 
 
-def repository(folder: Path) -> Path:
-    """The example, under version control."""
-    made = folder / "freetime"
-    shutil.copytree(EXAMPLE, made)
-    git = ["git", "-c", "user.name=Front desk", "-c", "user.email=desk@example.org", "-C", str(made)]
-    for words in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "The front desk's report")):
-        subprocess.run([*git, *words], check=True, timeout=60)
-    return made
+@contextmanager
+def repository(folder: Path) -> Iterator[Path]:
+    """The example, under version control: the same commit in every run, if it can be at the same place, too."""
+    made = SHOWN
+    try:
+        made.mkdir()
+    except OSError as error:
+        made = folder / SHOWN.name
+        made.mkdir()
+        sys.stderr.write(f"The pictures show {made}, a path of this run: {error}\n")
+    try:
+        shutil.copytree(EXAMPLE, made, dirs_exist_ok=True)
+        git = ["git", "-c", "user.name=Front desk", "-c", "user.email=desk@example.org", "-C", str(made)]
+        dates = {f"GIT_{who}_DATE": "2026-01-05T09:00:00Z" for who in ("AUTHOR", "COMMITTER")}
+        for words in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "The front desk's report")):
+            subprocess.run([*git, *words], env=os.environ | dates, check=True, timeout=60)
+        yield made
+    finally:
+        shutil.rmtree(made)
 
 
 def run_tasks(client: httpx.Client, example: Path) -> tuple[str, str]:
-    """The tasks that the pictures show; gives the one that was made once, and the one that was made twice."""
+    """The tasks that the pictures show, one after the other: the one that was made once, and the one made twice."""
     orders: list[dict[str, Any]] = [
         {"prompt": "Which module decides whether two bookings collide?", "ask": True},
         {"prompt": "Back-to-back meetings are refused: mend it", "models": ["openai:scripted"]},
@@ -137,12 +150,10 @@ def run_tasks(client: httpx.Client, example: Path) -> tuple[str, str]:
         answer = client.post("/tasks", json={"repository": str(example), **order})
         if answer.status_code != 201:
             raise SystemExit(answer.text)
-        made.append(answer.json()["id"])
-    while True:
-        states = {task: client.get(f"/tasks/{task}").json()["state"] for task in made}
-        if all(state in ("done", "failed", "cancelled", "waiting") for state in states.values()):
-            return made[1], made[2]
-        time.sleep(0.5)  # a person would look now and then, too
+        made.append(task := answer.json()["id"])
+        while client.get(f"/tasks/{task}").json()["state"] not in ("done", "failed", "cancelled", "waiting"):
+            time.sleep(0.5)  # a person would look now and then, too
+    return made[1], made[2]
 
 
 def pictures(browser: Browser, address: str, token: str, screens: list[Screen], folder: Path) -> None:
@@ -200,8 +211,8 @@ def main() -> None:
             prices = ["--price-input", "1.25", "--price-cached", "0.125", "--price-output", "10"]
             model = ["model", "add", "careful", "openai:careful", "--base-url", second.strip(), *prices]
             subprocess.run([*ours, *model], env=variables, check=True, timeout=120)
-            with started([*ours, "serve", "--port", "0"], variables, "curl") as said:
-                shoot(said, repository(home), folder, chromium)
+            with repository(home) as example, started([*ours, "serve", "--port", "0"], variables, "curl") as said:
+                shoot(said, example, folder, chromium)
 
 
 def shoot(said: str, example: Path, folder: Path, chromium: str) -> None:

@@ -174,6 +174,61 @@ def test_attempts_stand_side_by_side_and_one_is_picked_for_the_pull_request(
     assert "from operator import add" in branch_file(repository, branch, "calc.py")
 
 
+@pytest.mark.long
+def test_tasks_are_compared_with_each_other_and_a_missing_pull_request_is_made(
+    served: Any, signed_in: Page, axe: Callable[[Page], None]
+) -> None:
+    page, repository = signed_in, served.repository()
+    git = ["git", "-C", str(repository), "branch"]
+    subprocess.run([*git, "pullwright"], check=True, timeout=60)  # no branch pullwright/... can be beside it
+    titles = "Mend the sign of add()", "Mend add() with the standard library"
+    first = served.submit(repository, titles[0])
+    second = served.submit(repository, titles[1], models=["other"])
+    assert [served.ended(task)["pull_request"] for task in (first, second)] == [None, None]
+    assert served.task(first)["attempts"][0]["receipt"]["verdict"] == "fixed"
+
+    page.goto("/")
+    for title in titles:
+        page.get_by_role("checkbox", name=f"Pick to compare: {title}").click()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name="2 tasks side by side")).to_be_visible()
+    table = page.get_by_role("table")
+    for title in titles:
+        expect(table.get_by_role("columnheader", name=title, exact=True)).to_be_visible()
+        page.get_by_label(f"Attempt 1 of {title} side by side").check()
+    expect(table.get_by_text("Fixed", exact=True)).to_have_count(2)
+    files = page.get_by_role("region", name="Files of both")
+    expect(files.get_by_role("row").filter(has_text="CHANGES.md")).to_contain_text("not touched")
+    expect(page.get_by_text("from operator import add")).to_be_visible()
+    axe(page)
+    page.set_viewport_size({"width": 375, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    page.goto(f"/tasks/{first}/review")
+    subprocess.run([*git, "-D", "pullwright"], check=True, timeout=60)
+    page.get_by_role("button", name="Create pull request").click()
+    expect(page.get_by_text("Pull request #")).to_be_visible()
+    expect(page.get_by_text("Done", exact=True).first).to_be_visible()
+    assert "return a + b" in branch_file(repository, served.task(first)["pull_request"]["branch"], "calc.py")
+
+
+# Notes what a page hears, as it comes, by the address of the stream; and from where on it listened first.
+HEARING = """
+window.streams = {};
+window.EventSource = class extends EventSource {
+    constructor(url, options) {
+        super(url, options);
+        const { pathname, searchParams } = new URL(url, location);
+        const stream = (streams[pathname] ??= { after: Number(searchParams.get("after")), opened: 0, heard: [] });
+        this.addEventListener("open", () => (stream.opened += 1));
+        for (const kind of ["recorded", "happened"])
+            this.addEventListener(kind, ({ lastEventId, data }) =>
+                stream.heard.push([Number(lastEventId), JSON.parse(data)]));
+    }
+};
+"""
+
+
 def test_two_browsers_see_the_same_while_the_server_is_killed_and_comes_back(
     served: Any, browse: Callable[..., Any]
 ) -> None:
@@ -184,17 +239,31 @@ def test_two_browsers_see_the_same_while_the_server_is_killed_and_comes_back(
     task = served.submit(repository, "Fix the failing tests, slowly")
     pages = [watched.page() for watched in (first, second)]
     for page in pages:
+        page.add_init_script(HEARING)
         page.goto(f"/tasks/{task}")
         page.evaluate("window.kept = true")
         expect(page.get_by_role("article", name="Turn 1")).to_be_visible()
+        page.wait_for_function("attempt => streams[`/api/v1/attempts/${attempt}/events`]?.opened", arg=f"{task}-1")
+    with served.client as client:
+        before = client.get(f"/attempts/{task}-1/log", params={"limit": 1000}).json()["items"]
     served.restart()
     for page in pages:
         expect(page.get_by_text("Done", exact=True).first).to_be_visible()
         assert page.evaluate("window.kept") is True  # the same page all along
     with served.client as client:
         turns = client.get(f"/attempts/{task}-1/turns").json()["turns"]
+        log = client.get(f"/attempts/{task}-1/log", params={"limit": 1000}).json()["items"]
     for page in pages:
         for turn in turns:
             expect(page.get_by_role("article", name=f"Turn {turn['turn']}", exact=True)).to_have_count(1)
         shown = page.get_by_role("article").count()
         assert shown == len(turns)
+        # Each event since it listens, once, in order, as the record has it; and as well those after the kill.
+        streams = page.evaluate("streams")
+        stream = streams[f"/api/v1/attempts/{task}-1/events"]
+        assert stream["opened"] > 1
+        last = stream["heard"][-1][0]
+        assert last > before[-1]["number"]
+        assert stream["heard"] == [[one["number"], one] for one in log if stream["after"] < one["number"] <= last]
+        everywhere = [number for number, _ in streams["/api/v1/events"]["heard"]]
+        assert everywhere == sorted(set(everywhere))

@@ -80,6 +80,37 @@ def test_a_task_is_handed_in_and_everybody_sees_it_through(
     expect(signed_in.get_by_text("Pull request 1 delivered")).to_be_visible()
 
 
+# What the browser is told to show somebody who looks elsewhere; a page that is open counts as seen in a test's browser.
+LOOKING_AWAY = """
+window.shown = [];
+window.Notification = class extends Notification {
+    constructor(title, options) {
+        super(title, options);
+        const { body, tag } = options;
+        shown.push({ title, body, tag, click: () => this.dispatchEvent(new Event("click")) });
+    }
+};
+Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+"""
+
+
+def away(watched: Any) -> Page:
+    """A tab that nobody looks at, of a browser that may show notifications."""
+    watched.context.grant_permissions(["notifications"])
+    page: Page = watched.page()
+    page.add_init_script(LOOKING_AWAY)
+    page.goto("/usage")
+    expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+    return page
+
+
+def shown(page: Page, title: str) -> Any:
+    """A notification that the browser was told to show, once."""
+    page.wait_for_function("title => shown.some((one) => one.title === title)", arg=title)
+    (found,) = page.evaluate("title => shown.filter((one) => one.title === title)", title)
+    return found
+
+
 # What a browser logs by itself while nobody answers.
 AWAY = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 
@@ -105,9 +136,17 @@ def test_a_question_is_answered_after_a_restart_and_a_long_log_searched(
     question = page.get_by_role("region", name="Question")
     expect(question.get_by_text("Add or multiply?")).to_be_visible()
     served.restart()
+    elsewhere = away(watched)
+    page.get_by_role("button", name="Tell me when a task has ended").click()
+    expect(page.get_by_role("button", name="Notifications are on")).to_be_visible()
     question.get_by_role("button", name="add", exact=True).click()
     expect(page.get_by_role("link", name="Review", exact=True)).to_be_visible()
     assert served.ended(task)["state"] == "done"
+    told = shown(elsewhere, "Done: Mend add() as I say")
+    assert told["tag"] == task
+    assert "fixed" in told["body"]
+    elsewhere.evaluate("shown.at(-1).click()")
+    expect(elsewhere.get_by_role("heading", name="Mend add() as I say", level=1)).to_be_visible()
 
 
 # The first command goes on once it has noticed that its machine stood still, or after a while.
@@ -128,8 +167,7 @@ def test_a_task_is_held_and_sent_another_way(
 ) -> None:
     watched = browse()
     page = watched.page()
-    repository = served.repository(wait__sh=HELD, again__sh="sleep 300\n")
-    task = served.submit(repository, "Mend add() in steps", models=[asking])
+    task = served.submit(served.repository(wait__sh=HELD), "Mend add() in steps", models=[asking])
     page.goto(f"/tasks/{task}")
     with page.expect_popup() as opened:
         page.get_by_role("button", name="Open port 8123").click()
@@ -149,19 +187,6 @@ def test_a_task_is_held_and_sent_another_way(
     said = page.get_by_role("article").filter(has_text="I look around first.")
     expect(said).to_have_count(1)
 
-    # Its next command takes minutes; it is taken back while that runs.
-    page.get_by_role("region", name="Question").get_by_role("button", name="add", exact=True).click()
-    expect(page.get_by_role("article", name="Turn 3", exact=True).get_by_text("working")).to_be_visible()
-    said.get_by_role("button", name="Acts on turn").click()
-    page.get_by_role("menuitem", name="Take back to here").click()
-    expect(page.get_by_text("It is paused first", exact=False)).to_be_visible()
-    axe(page)
-    page.get_by_label("Say with it").fill("Ask again, please.")
-    page.get_by_role("button", name="Pause and take back").click()
-    expect(page.get_by_text("Ask again, please.")).to_be_visible()
-    expect(page.get_by_text("taken back", exact=True).first).to_be_visible()
-    expect(page.get_by_role("region", name="Question")).to_be_visible()
-
     said.get_by_role("button", name="Acts on turn").click()
     page.get_by_role("menuitem", name="Fork from here").click()
     page.get_by_label("Say with it").fill("Another way, please.")
@@ -171,6 +196,43 @@ def test_a_task_is_held_and_sent_another_way(
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
     assert served.ended(task)["state"] == "cancelled"
+
+
+@pytest.mark.long
+def test_an_attempt_at_work_is_paused_and_taken_back_in_one_act(
+    served: Any, asking: str, browse: Callable[..., Any], axe: Callable[[Page], None]
+) -> None:
+    watched = browse()
+    elsewhere = away(watched)
+    page = watched.page()
+    task = served.submit(
+        served.repository(wait__sh="sleep 3\n", again__sh="sleep 300\n"), "Mend add() in turns", models=[asking]
+    )
+    page.goto(f"/tasks/{task}")
+    page.get_by_role("button", name="Tell me when a task has ended").click()
+    question = page.get_by_role("region", name="Question")
+    expect(question).to_be_visible()
+    told = shown(elsewhere, "Needs you: Mend add() in turns")
+    assert "Add or multiply?" in told["body"]
+
+    # Its next command takes minutes.
+    question.get_by_role("button", name="add", exact=True).click()
+    expect(page.get_by_role("article", name="Turn 3", exact=True).get_by_text("working")).to_be_visible()
+    # A menu stands above the turn that follows.
+    page.get_by_role("article", name="Turn 2", exact=True).get_by_role("button", name="Acts on turn").click()
+    page.get_by_role("menuitem", name="Take back to here").click()
+    page.get_by_role("button", name="Leave it").click()
+    page.get_by_role("article", name="Turn 1", exact=True).get_by_role("button", name="Acts on turn").click()
+    page.get_by_role("menuitem", name="Take back to here").click()
+    expect(page.get_by_text("It is paused first", exact=False)).to_be_visible()
+    axe(page)
+    page.get_by_label("Say with it").fill("Ask again, please.")
+    page.get_by_role("button", name="Pause and take back").click()
+    expect(page.get_by_text("Ask again, please.")).to_be_visible()
+    expect(page.get_by_text("taken back", exact=True).first).to_be_visible()
+    expect(question).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
 
 
 def test_environment_usage_and_people_are_looked_after(

@@ -40,7 +40,7 @@ export function Users() {
           ) : (
             <Table label="Users" head={[{ name: "Name" }, { name: "Address" }, { name: "Role" }, { name: "Signs in by" }, { name: "Made", right: true }, { name: "Acts", hidden: true }]}>
               {all.map((user) => (
-                <tr key={user.id} className={user.removed ? "opacity-60" : undefined}>
+                <tr key={user.id} className={user.removed ? "bg-sunken" : undefined}>
                   <td className="font-medium">{user.name}</td>
                   <td className="text-text-2">{user.email ?? "–"}</td>
                   <td>

@@ -40,7 +40,7 @@ export function Tokens() {
         {(all) => (
           <Table label="Tokens" head={[{ name: "Name" }, { name: "Scope" }, { name: "Speaks for" }, { name: "Used", right: true }, { name: "Made", right: true }, { name: "Acts", hidden: true }]}>
             {all.map((token) => (
-              <tr key={token.id} className={token.revoked ? "opacity-60" : undefined}>
+              <tr key={token.id} className={token.revoked ? "bg-sunken" : undefined}>
                 <td className="font-medium">{token.name}</td>
                 <td>
                   <Badge tone={token.scope === "admin" ? "warn" : "plain"}>{token.scope}</Badge>

@@ -10,7 +10,7 @@ import { tell } from "../../parts/Toast";
 import { type Column, type TaskColumns, nameOf } from "./comparison";
 
 /** Has one attempt's change delivered. Where another's was, a person says it twice. */
-export function Choose({ task, column }: { task: TaskColumns; column: Column }) {
+export function Choose({ task, column, name }: { task: TaskColumns; column: Column; name: string }) {
   const client = useQueryClient();
   const [asking, setAsking] = useState(false);
   const choose = useMutation({
@@ -26,12 +26,12 @@ export function Choose({ task, column }: { task: TaskColumns; column: Column }) 
   if (column.verdict === null || column.files === 0) return <span className="text-text-3">–</span>;
   return (
     <>
-      <Button size="sm" icon="pull" disabled={!isFinal(task.state)} title={isFinal(task.state) ? undefined : "The task is still at work."} onClick={() => setAsking(true)}>
+      <Button size="sm" icon="pull" aria-label={`Pick ${name.replace(/^A/, "a")}`} disabled={!isFinal(task.state)} title={isFinal(task.state) ? undefined : "The task is still at work."} onClick={() => setAsking(true)}>
         Pick {nameOf(column).toLowerCase()}
       </Button>
       {asking && (
         <Dialog
-          title={`Deliver ${nameOf(column).toLowerCase()}?`}
+          title={`Deliver ${name.replace(/^A/, "a")}?`}
           onClose={() => setAsking(false)}
           footer={
             <>

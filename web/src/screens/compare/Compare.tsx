@@ -73,7 +73,7 @@ function Compare() {
       <Matrix comparison={comparison.data} columns={columns} picked={[search.left, search.right]} onPick={pick} />
       <Suspense fallback={<Loading lines={8} />}>
         {left && right ? (
-          <Pair left={left} right={right} files={comparison.data.files} />
+          <Pair left={left} right={right} comparison={comparison.data} />
         ) : (
           <p className="px-4 py-6 text-center text-sm text-text-2">
             {left ? "Choose one more attempt to see the two side by side." : everyone.length > 1 ? "Choose two attempts to see them side by side, file by file." : "There is one attempt alone; a task can have up to eight."}

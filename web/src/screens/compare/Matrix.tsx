@@ -5,14 +5,14 @@ import { cls } from "../../parts/class";
 import { Icon } from "../../parts/Icon";
 import { Badge, Diffstat, State, Verdict } from "../../parts/State";
 import { count, duration, money } from "../../parts/words";
-import { amountOf, type Column, type Comparison, type Folded, least, type Measure, nameOf } from "./comparison";
+import { amountOf, type Column, type Comparison, type Folded, least, type Measure, nameIn, nameOf } from "./comparison";
 import { Choose } from "./Choose";
 
 /** Attempts beside each other, measure by measure; the least of each stands out. */
 export function Matrix({ comparison, columns, picked, onPick }: { comparison: Comparison; columns: Folded[]; picked: (string | undefined)[]; onPick: (id: string) => void }) {
   const several = comparison.tasks.length > 1;
   return (
-    <div tabIndex={0} role="region" aria-label="Attempts side by side" className="scroll-quiet shrink-0 overflow-x-auto focus-visible:-outline-offset-2">
+    <div tabIndex={0} role="region" aria-label="Attempts side by side" className="scroll-quiet relative shrink-0 overflow-x-auto focus-visible:-outline-offset-2">
       <table className="w-max min-w-full border-collapse text-sm">
         <thead>
           {several && (
@@ -35,7 +35,7 @@ export function Matrix({ comparison, columns, picked, onPick }: { comparison: Co
               <span className="sr-only">Measure</span>
             </Head>
             {columns.map((one) => (
-              <AttemptHead key={one.column.id} folded={one} picked={picked.includes(one.column.id)} onPick={() => onPick(one.column.id)} />
+              <AttemptHead key={one.column.id} folded={one} name={nameIn(comparison, one.column)} picked={picked.includes(one.column.id)} onPick={() => onPick(one.column.id)} />
             ))}
           </tr>
         </thead>
@@ -65,7 +65,7 @@ export function Matrix({ comparison, columns, picked, onPick }: { comparison: Co
             {(column) => <p className="line-clamp-3 max-w-72 text-xs whitespace-normal text-text-2">{column.summary ?? column.reason ?? "–"}</p>}
           </Row>
           <Row name="Pull request" columns={columns}>
-            {(column, { task }) => <Choose task={task} column={column} />}
+            {(column, { task }) => <Choose task={task} column={column} name={nameIn(comparison, column)} />}
           </Row>
         </tbody>
       </table>
@@ -77,7 +77,7 @@ function Head({ children }: { children?: ReactNode }) {
   return <td className="sticky left-0 z-10 w-36 min-w-36 bg-ground max-sm:w-24 max-sm:min-w-24">{children}</td>;
 }
 
-function AttemptHead({ folded: { column, same }, picked, onPick }: { folded: Folded; picked: boolean; onPick: () => void }) {
+function AttemptHead({ folded: { column, same }, name, picked, onPick }: { folded: Folded; name: string; picked: boolean; onPick: () => void }) {
   return (
     <th scope="col" className={cls("border-l border-line px-3 pt-3 pb-2 text-left align-top font-normal", column.chosen && "bg-selected")}>
       <div className="flex items-center gap-2">
@@ -98,7 +98,7 @@ function AttemptHead({ folded: { column, same }, picked, onPick }: { folded: Fol
       <div className="mt-1.5 flex items-center gap-3 text-xs">
         {!["done", "failed", "cancelled"].includes(column.state) && <State state={column.state} />}
         <label className="flex cursor-pointer items-center gap-1.5">
-          <input type="checkbox" checked={picked} disabled={column.files === 0} onChange={onPick} className="size-3.5 accent-accent" aria-label={`${nameOf(column)} side by side`} />
+          <input type="checkbox" checked={picked} disabled={column.files === 0} onChange={onPick} className="size-3.5 accent-accent" aria-label={`${name} side by side`} />
           Side by side
         </label>
       </div>

@@ -7,12 +7,12 @@ import { Empty, ErrorBox, Loading } from "../../parts/Says";
 import { changeQuery, useFileReader } from "../review/change";
 import { FileHeader, Layout } from "../review/FileHeader";
 import { inTreeOrder } from "../review/FileTree";
-import { type Column, type Comparison, nameOf } from "./comparison";
+import { type Column, type Comparison, nameIn } from "./comparison";
 
 const NONE: DiffFile[] = [];
 
 /** Two attempts side by side, file by file: what the right one has otherwise than the left one. */
-export function Pair({ left, right, files }: { left: Column; right: Column; files: Comparison["files"] }) {
+export function Pair({ left, right, comparison }: { left: Column; right: Column; comparison: Comparison }) {
   const span = { attempt: right.id, against: left.id };
   const change = useQuery(changeQuery(span, `${left.state}${left.insertions}-${right.state}${right.insertions}`));
   const read = useFileReader(span);
@@ -24,12 +24,12 @@ export function Pair({ left, right, files }: { left: Column; right: Column; file
     <section aria-labelledby="pair" className="flex min-h-128 flex-1 flex-col border-t border-line">
       <header className="flex shrink-0 items-center gap-3 bg-raised px-4 py-2">
         <h2 id="pair" className="min-w-0 flex-1 text-sm font-semibold">
-          {nameOf(left)} <span className="font-normal text-text-2">({left.model ?? left.engine})</span> beside {nameOf(right).toLowerCase()}{" "}
+          {nameIn(comparison, left)} <span className="font-normal text-text-2">({left.model ?? left.engine})</span> beside {nameIn(comparison, right).replace(/^A/, "a")}{" "}
           <span className="font-normal text-text-2">({right.model ?? right.engine})</span>
         </h2>
         <Layout split={split} onSplit={setSplit} />
       </header>
-      <Files left={left} right={right} files={files} differing={new Set(differing.map((file) => file.path))} />
+      <Files left={left} right={right} comparison={comparison} differing={new Set(differing.map((file) => file.path))} />
       {change.error && <ErrorBox error={change.error} again={() => void change.refetch()} className="m-4" />}
       {change.isPending && <Loading lines={8} label="Reading both changes" />}
       {change.data?.length === 0 && (
@@ -59,24 +59,24 @@ function cellOf(row: Comparison["files"][number], column: Column) {
 }
 
 /** Which of the two touched what. */
-function Files({ left, right, files, differing }: { left: Column; right: Column; files: Comparison["files"]; differing: ReadonlySet<string> }) {
-  const rows = files.filter((row) => row.cells.some((cell) => cell.attempt === left.id || cell.attempt === right.id));
+function Files({ left, right, comparison, differing }: { left: Column; right: Column; comparison: Comparison; differing: ReadonlySet<string> }) {
+  const rows = comparison.files.filter((row) => row.cells.some((cell) => cell.attempt === left.id || cell.attempt === right.id));
   if (rows.length === 0) return null;
   return (
     <details className="shrink-0 border-y border-line bg-ground" open={rows.length <= 8}>
       <summary className="px-4 py-1.5 text-xs text-text-2">Files of both</summary>
-      <div tabIndex={0} role="region" aria-label="Files of both" className="scroll-quiet max-h-56 overflow-auto px-4 pb-2 focus-visible:-outline-offset-2">
+      <div tabIndex={0} role="region" aria-label="Files of both" className="scroll-quiet relative max-h-56 overflow-auto px-4 pb-2 focus-visible:-outline-offset-2">
         <table className="w-full text-xs">
           <thead className="text-left text-text-2">
             <tr>
-              <th scope="col" className="py-1 font-medium">
+              <th scope="col" className="py-1 align-bottom font-medium">
                 File
               </th>
-              <th scope="col" className="font-medium">
-                {nameOf(left)}
+              <th scope="col" className="pr-4 align-bottom font-medium">
+                {nameIn(comparison, left)}
               </th>
-              <th scope="col" className="font-medium">
-                {nameOf(right)}
+              <th scope="col" className="pr-4 align-bottom font-medium">
+                {nameIn(comparison, right)}
               </th>
               <th scope="col" className="font-medium">
                 <span className="sr-only">Whether they agree</span>

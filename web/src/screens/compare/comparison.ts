@@ -36,6 +36,12 @@ export function fold(comparison: Comparison, all: boolean): Folded[] {
 /** How a person speaks of an attempt. */
 export const nameOf = (column: Column) => `Attempt ${column.ordinal}`;
 
+/** The same where another task's attempts stand beside it. */
+export function nameIn({ tasks }: Comparison, column: Column): string {
+  const title = tasks.length > 1 ? tasks.find((one) => one.task === column.task)?.title : undefined;
+  return title ? `${nameOf(column)} of ${title}` : nameOf(column);
+}
+
 const BEST = {
   cost: (column: Column) => column.cost,
   seconds: (column: Column) => (column.seconds > 0 ? column.seconds : null),

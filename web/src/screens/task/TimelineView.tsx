@@ -82,7 +82,7 @@ export function TimelineView({ timeline, ofTask, saying, live, acts }: Props) {
             const entry = entries[item.index];
             if (!entry) return null;
             return (
-              <div key={item.key} data-index={item.index} ref={virtual.measureElement} className={cls("absolute inset-x-0 top-0", item.index === chosen && "bg-selected")} style={{ transform: `translateY(${item.start}px)` }}>
+              <div key={item.key} data-index={item.index} ref={virtual.measureElement} className={cls("absolute inset-x-0 top-0 focus-within:z-10", item.index === chosen && "bg-selected")} style={{ transform: `translateY(${item.start}px)` }}>
                 {entry.kind === "turn" ? <TurnCard turn={entry.turn} open={entry.key === lastTurn} acts={acts} saying={entry.turn.status === null ? saying : null} /> : <Note recorded={entry.recorded} />}
               </div>
             );

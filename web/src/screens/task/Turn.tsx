@@ -36,7 +36,7 @@ export const TurnCard = memo(function TurnCard({ turn, open, acts, saying }: Tur
     ...(turn.inherited || !turn.counts ? [] : [{ label: "Take back to here", hint: "What came after counts no more", icon: "rewind" as IconName, act: () => acts.rewind(turn) }]),
   ];
   return (
-    <article aria-label={`Turn ${turn.turn}`} className={cls("border-t border-line px-4 py-3 max-sm:px-3", !turn.counts && "opacity-60")}>
+    <article aria-label={`Turn ${turn.turn}`} className={cls("border-t border-line px-4 py-3 max-sm:px-3", !turn.counts && "bg-sunken")}>
       <header className="flex items-center gap-2 text-xs text-text-3">
         <h3 className="font-semibold text-text-2">Turn {turn.turn}</h3>
         {!turn.counts && <span className="rounded-sm bg-hover px-1.5 font-medium">taken back</span>}
