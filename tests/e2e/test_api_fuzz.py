@@ -1,7 +1,7 @@
 """Whatever fits the OpenAPI document, and what does not, is answered as the document says and never by a fault of ours.
 
-Every operation is asked by somebody who may do everything and by nobody, at the real process. Streams have no end and
-are left to other tests.
+Every operation is asked by somebody who may do everything and by nobody, at the real process. One value of a request
+may be one that programs stumble over. Streams have no end and are left to other tests.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import booleans, integers, none, sampled_from, tuples
+from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -20,14 +22,23 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from pullwright.api.app import document
+from pullwright.domain.receipt import CheckRun, Receipt, Side, Verdict
 from pullwright.domain.task import Attempt, EngineChoice, State, Task, TaskRequest
-from pullwright.domain.transcript import Moved, Noticed
+from pullwright.domain.transcript import EnvironmentPrepared, Moved, Output, Verified
 from pullwright.domain.value import now
 from pullwright.settings import Settings
 from pullwright.wiring import build
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
-OUT_OF_REACH = (502, 503)  # what was asked for lies elsewhere, and was not reached; the document says where that may be
+NASTY: tuple[Any, ...] = (
+    "", " ", "\0", "a\0b", "-", "--help", "..", "../..", "/", "/dev/null", "~", "~nobody-here", "x" * 300, "/x" * 900,
+    "/" + "x" * 300, "\n", "a\r\nb: c", "\u202e", "\uffff", "\U0010ffff", "%00", "%s", "{0}", "[", "a]", ":", "@",
+    "@{-1}", "HEAD^{tree}", "main..main", ":/", "https://[", "https://127.0.0.1:99999/x", "https://127.0.0.1:1/x.git",
+    "dir:/", "https://a:b@127.0.0.1/x", "file:///%00", "file://[", "ssh://-oProxyCommand=x/y", "git@[::1]:x",
+    "http://\u2100/x", "docker://x", "host", "1" * 400, "1e999", "0001-01-01", "9999-12-31T23:59:59+14:00", "openai:",
+    "acp:x/", "repair", -1, 0, 2**31, 2**63, 10**30, 1e308, True, None, [], {}, [[]], {"": ""},
+)  # fmt: skip
+HANDS_IN = "/api/v1/tasks"  # a task of a repository that there is would be worked on
 STREAMS = ("/events", "/tasks/{task}/events", "/attempts/{attempt}/events")
 
 
@@ -45,10 +56,58 @@ async def remember(person: Any, location: Path) -> dict[str, Any]:
         record = platform.record
         await record.submit(Task(id="known001", request=request, created=now()))
         await record.add_attempt(Attempt(id="known001-1", task="known001", ordinal=1, engine="repair", model=None))
+        checked = CheckRun(
+            side=Side.HEAD,
+            commit=request.base_commit,
+            command="true",
+            exit_code=0,
+            seconds=1.0,
+            log=await record.keep(b"all is well\n"),
+        )
+        receipt = Receipt(verdict=Verdict.UNPROVEN, reason="nothing was shown", checks=(checked,), created=now())
+        await record.append("known001-1", Verified(receipt=receipt))
         for log in ("known001", "known001-1"):
-            await record.append(log, Noticed(text="so it is"))
+            said = EnvironmentPrepared(key="k", reused=False, seconds=1.0, log=Output(text="ready\n", size=6))
+            await record.append(log, said)
             await record.append(log, Moved(state=State.FAILED, reason="nothing came of it"))
-    return {"task": "known001", "attempt": "known001-1", "key": repository.key, "number": 1}
+    return {
+        "task": "known001",
+        "attempt": "known001-1",
+        "key": repository.key,
+        "repository": str(location),
+        "path": "calc.py",
+        "number": 1,
+    }
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Where the values within a value stand: what holds them, and by which key."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    return [place for key in keys for place in ((value, key), *places(value[key]))]
+
+
+def name_known(case: Any, known: dict[str, Any], *, here: bool) -> None:
+    """Let a request be about what there is; as far as it may be about something else, only where `here` says so."""
+    for part, names in (
+        (case.path_parameters, ("task", "attempt", "key", *(("number",) if here else ()))),
+        (case.query, ("path",) if here else ()),
+        (case.body, ("repository",) if here and case.operation.path != HANDS_IN else ()),
+    ):
+        if isinstance(part, dict):
+            part.update({name: known[name] for name in names if name in part})
+
+
+def spoil_one(case: Any, at: int, value: Any) -> None:
+    """Put a value in the place of one of a request's own."""
+    found = [*places(case.body), *places(case.query)]
+    if found:
+        inside, key = found[at % len(found)]
+        inside[key] = value
+
+
+def lies_elsewhere(case: Any) -> bool:
+    """Whether it names a repository on another machine, which may be out of reach."""
+    return isinstance(case.body, dict) and ":" in str(case.body.get("repository"))
 
 
 def asked(person: Any, repository: Path, monkeypatch: pytest.MonkeyPatch, most: int, *, anonymous: int) -> int:
@@ -91,21 +150,29 @@ def ask(
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def each(case: Any) -> None:
-        case.path_parameters = {name: known.get(name, value) for name, value in (case.path_parameters or {}).items()}
-        # What the case makes up about who asks is left out: that is said here.
-        case.headers = {name: value for name, value in (case.headers or {}).items() if name.lower() != "authorization"}
+    @given(
+        case=operation.as_strategy(generation_mode=mode),
+        here=booleans(),
+        spoil=none() | tuples(integers(0, 99), sampled_from(NASTY)),
+    )
+    def each(case: Any, *, here: bool, spoil: tuple[int, Any] | None) -> None:
+        # Who asks is said here; headers that no route reads are for the server's parser.
+        read = {header.name.lower() for header in operation.headers} - {"authorization"}
+        case.headers = {name: value for name, value in (case.headers or {}).items() if name.lower() in read}
         case.cookies = {}
+        if known:
+            name_known(case, known, here=here)
+        if spoil:
+            spoil_one(case, *spoil)
         response = case.call(base_url=base, headers=headers, timeout=30)
-        assert response.status_code < 500 or response.status_code in OUT_OF_REACH, (
+        assert response.status_code < 500 or (response.status_code == 502 and lies_elsewhere(case)), (
             f"{case.as_curl_command()}\n{response.text}"
         )
         case.validate_response(response, checks=CHECKS)
 
     try:
         each()
-    except Exception as error:  # noqa: BLE001 - each finding is told, not the first alone
+    except (Exception, FailureGroup) as error:  # noqa: BLE001 - each finding is told, not the first alone
         found = getattr(error, "exceptions", [error])
         return [f"{operation.method} {operation.path} {mode.value}: {one!s:.1500}" for one in found]
     return []

@@ -24,7 +24,7 @@ from pullwright.store.board import BoardFilter, TaskRow
 
 router = APIRouter(tags=["admin"])
 
-_FAILS = problems(400, 401, 403, 404, 422, 502, 503)
+_FAILS = problems(400, 401, 403, 404, 422, 503)
 Host = Annotated[str, Path(min_length=1, max_length=300)]
 
 

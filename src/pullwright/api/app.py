@@ -36,7 +36,7 @@ from pullwright.api.codes import Codes
 from pullwright.api.console import Console
 from pullwright.api.feed import Feed
 from pullwright.api.openings import Openings
-from pullwright.api.problems import Problem, answer, answer_errors
+from pullwright.api.problems import MEANT, Problem, answer, answer_errors
 from pullwright.api.tools import Tools
 from pullwright.domain.value import now
 from pullwright.flow.oidc import Issuer
@@ -216,11 +216,12 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _amend(operation: dict[str, Any]) -> None:
-    """A request that does not fit is answered with a problem, too."""
+    """A request that does not fit is answered with a problem, too, and any for which the record cannot be used."""
     responses = operation["responses"]
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     if "422" in responses:
-        responses["422"] = {"description": "The request does not have the form that is described.", "content": problem}
-    responses.setdefault("400", {"description": "The request cannot be meant as it stands.", "content": problem})
+        responses["422"] = {"description": MEANT[422], "content": problem}
+    responses.setdefault("400", {"description": MEANT[400], "content": problem})
+    responses.setdefault("503", {"description": MEANT[503], "content": problem})
     if "requestBody" in operation:
         responses["413"] = {"description": "The request is too large.", "content": problem}

@@ -40,7 +40,8 @@ from pullwright.store.environments import Refusal
 
 router = APIRouter(tags=["environments"])
 
-_FAILS = problems(400, 401, 403, 404, 422, 502, 503)
+_FAILS = problems(400, 401, 403, 404, 422, 503)
+_FETCHES = problems(400, 401, 403, 404, 422, 502, 503)
 _HERE = HostPath("/")
 
 
@@ -160,7 +161,7 @@ async def clean(order: CleanOrder, house: House, _: Admin) -> Removed:
     return await tidy(house, everything=order.everything)
 
 
-@router.post("/environments/survey", responses=_FAILS, summary="How a repository would become a machine")
+@router.post("/environments/survey", responses=_FETCHES, summary="How a repository would become a machine")
 async def survey(order: SurveyOrder, house: House, _: Reader) -> SurveyView:
     """What is detected at its base, with the reasons."""
     surveyed = await desk.survey(house, order.order())
@@ -222,7 +223,7 @@ async def _seen(house: Platform, known: Preparations, name: str) -> Preparation:
     return one
 
 
-@router.get("/repositories/{key}/environment", responses=_FAILS, summary="A repository's environment")
+@router.get("/repositories/{key}/environment", responses=_FETCHES, summary="A repository's environment")
 async def environment(
     key: Key,
     request: Request,

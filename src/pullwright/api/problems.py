@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from pullwright.domain.errors import (
     ConfigurationError,
+    DatabaseUnavailable,
     ForgeError,
     IllegalMove,
     MachineError,
@@ -44,7 +45,7 @@ def not_found(what: str) -> Refused:
     return Refused(404, "Not found", what)
 
 
-_MEANT = {
+MEANT = {
     400: "The request cannot be meant as it stands.",
     401: "Nobody is signed in, or the token is not known.",
     403: "The token does not allow this.",
@@ -61,7 +62,7 @@ _MEANT = {
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """How a route may fail, for the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _MEANT[status], "content": content} for status in sorted(statuses)}
+    return {status: {"description": MEANT[status], "content": content} for status in sorted(statuses)}
 
 
 def answer(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -77,6 +78,8 @@ def meaning(error: PullwrightError) -> tuple[int, str]:
             return 403, "Not allowed"
         case UsageError() if str(error).startswith("There is no "):
             return 404, "Not found"
+        case DatabaseUnavailable():
+            return 503, "This machine cannot"
         case UsageError() | ConfigurationError():
             return 400, "It cannot be meant so"
         case IllegalMove():

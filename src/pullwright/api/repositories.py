@@ -151,14 +151,14 @@ _ENGINES = (
 )
 
 
-@router.get("/engines", responses=problems(401, 403, 502, 503), summary="What can make attempts")
+@router.get("/engines", responses=problems(401, 403, 503), summary="What can make attempts")
 async def engines(house: House, _: Reader) -> Engines:
     """`default` is what makes them where none is named."""
     default, _problem = await _default(house)
     return Engines(items=list(_ENGINES), default="native" if default else "repair")
 
 
-@router.get("/models", responses=problems(401, 403, 502, 503), summary="The models that engines may ask")
+@router.get("/models", responses=problems(401, 403, 503), summary="The models that engines may ask")
 async def models(house: House, _: Reader) -> OfferedModels:
     """Kept ones, what the server's environment configures, and what servers of its machine offer; no key is told."""
     default, problem = await _default(house)
@@ -175,7 +175,7 @@ async def _default(house: Platform) -> tuple[str | None, str | None]:
 
 @router.post(
     "/tasks/estimate",
-    responses=problems(400, 401, 403, 404, 422, 502, 503),
+    responses=problems(400, 401, 403, 404, 422, 503),
     summary="What a task is going to take",
 )
 async def estimated(order: TaskOrder, house: House, _: Writer) -> Estimate:

@@ -9,8 +9,9 @@ PullwrightError
 ├── NotAllowed (PermissionError)      whoever asks may not do it
 │   └── SignInRefused                 who comes from an issuer is not let in; `why` in one word
 ├── ConfigurationError (ValueError)   the platform's own settings are wrong
-│   └── ModelUnavailable              no model is configured, or its key, name or address is wrong
-│       └── ModelUnreachable          nothing answers at its address
+│   ├── ModelUnavailable              no model is configured, or its key, name or address is wrong
+│   │   └── ModelUnreachable          nothing answers at its address
+│   └── DatabaseUnavailable           Postgres does not answer, or not this user
 ├── ModelFailed (RuntimeError)        a model's provider kept failing
 │   ├── ContextOverflow               the conversation is longer than the model takes
 │   └── ModelPaused                   it is rate-limited or out for a while; `until` says when to ask again
@@ -97,6 +98,10 @@ class ModelUnavailable(ConfigurationError):
 
 class ModelUnreachable(ModelUnavailable):
     """Nothing answers at a model's address."""
+
+
+class DatabaseUnavailable(ConfigurationError):
+    """The server of the record's database does not answer, or refuses."""
 
 
 class ModelFailed(PullwrightError, RuntimeError):

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from pullwright.domain.errors import ConfigurationError, DataDirectoryError, DiskFull, PullwrightError
+from pullwright.domain.errors import DatabaseUnavailable, DataDirectoryError, DiskFull, PullwrightError, UsageError
 from pullwright.settings import Settings
 from pullwright.store.schema import HEAD
 
@@ -231,6 +231,8 @@ def _no_room(home: Path) -> bool:
 
 
 def _of_postgres(engine: Engine | None, error: DBAPIError) -> PullwrightError | None:
+    if isinstance(error, DataError):  # a NUL in a text, a number that is too large
+        return UsageError(f"The record cannot hold what was given: {str(error.orig).strip()}. Leave it out.")
     state = getattr(error.orig, "sqlstate", None)
     where = engine.url.render_as_string() if engine is not None else "the database"
     if state == "53100":
@@ -240,7 +242,7 @@ def _of_postgres(engine: Engine | None, error: DBAPIError) -> PullwrightError | 
         and engine.dialect.name == "postgresql"
         and (state is None or state[:2] in ("08", "28", "3D"))
     ):
-        return ConfigurationError(
+        return DatabaseUnavailable(
             f"Postgres at {where} cannot be used: {str(error.orig).strip()}. Check PULLWRIGHT_DATABASE_URL and that "
             "the server is up."
         )

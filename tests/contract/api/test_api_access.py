@@ -9,7 +9,9 @@ import httpx
 from fastapi import FastAPI
 
 from pullwright.api.app import MAX_BODY, PREFIX
+from pullwright.api.problems import meaning
 from pullwright.domain.access import Scope, Session, digest
+from pullwright.domain.errors import ConfigurationError, DatabaseUnavailable, UsageError
 from pullwright.domain.task import EngineChoice, RepositoryRef, State, Task, TaskRequest
 from pullwright.domain.transcript import Moved
 from pullwright.domain.value import now
@@ -47,9 +49,14 @@ async def test_every_answer_of_a_route_is_described(app: FastAPI) -> None:
             described = operation["responses"]
             if (method.upper(), path) not in OPEN:
                 assert {"401", "403"} <= set(described), (method, path)
+            assert {"400", "503"} <= set(described), (method, path)  # as a record answers that cannot be used
             for status, response in described.items():
                 if status.startswith(("4", "5")):
                     assert "application/problem+json" in response["content"], (method, path, status)
+
+
+def test_a_database_that_is_down_is_no_fault_of_the_asker() -> None:
+    assert [meaning(kind("x"))[0] for kind in (DatabaseUnavailable, ConfigurationError, UsageError)] == [503, 400, 400]
 
 
 async def test_a_revoked_token_is_worth_nothing(platform: Platform, client: httpx.AsyncClient) -> None:

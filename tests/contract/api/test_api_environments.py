@@ -203,8 +203,10 @@ async def test_whoever_asks_from_elsewhere_names_no_directory_of_the_server(
     made = TaskOrder(prompt="Mend it", repository="/srv/tidy", image="docker://debian:12").order()
     assert made.image == "docker://debian:12"
     assert TaskOrder(prompt="Mend it", repository="/srv/tidy", image="host").order().image == "host"
+    plain = await admin.post("/environments/prepare", json=order | {"image": None})
     failed = await admin.post("/environments/prepare", json=order | {"image": "docker://127.0.0.1:1/none"})
     assert (await ended(admin, failed.json()["id"]))["state"] == "failed"
+    assert (await ended(admin, plain.json()["id"]))["state"] == "done"  # another one
 
 
 async def test_what_names_no_repository_is_said_so(admin: httpx.AsyncClient) -> None:

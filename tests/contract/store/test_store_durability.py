@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from pullwright.domain.citation import Citation
-from pullwright.domain.errors import ConfigurationError, DataDirectoryError, DiskFull, PullwrightError, UsageError
+from pullwright.domain.errors import DatabaseUnavailable, DataDirectoryError, DiskFull, PullwrightError, UsageError
 from pullwright.domain.task import EngineChoice, RepositoryRef, State, Task, TaskRequest
 from pullwright.domain.transcript import Answered, Moved, Noticed
 from pullwright.settings import Settings
@@ -204,7 +204,7 @@ async def test_a_damaged_record_is_told(sqlite_settings: Settings) -> None:
 
 async def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     url = f"postgresql://somebody:secret@/nowhere?host={tmp_path}"
-    with pytest.raises(ConfigurationError, match="PULLWRIGHT_DATABASE_URL") as caught:
+    with pytest.raises(DatabaseUnavailable, match="PULLWRIGHT_DATABASE_URL") as caught:
         await Record.open(Settings(home=tmp_path / "home", database_url=url))
     assert "secret" not in str(caught.value)
 

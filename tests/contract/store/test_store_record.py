@@ -51,6 +51,14 @@ async def test_a_task_is_submitted_once(record: Record, make_task: MakeTask) -> 
     assert await record.tasks() == [task]
 
 
+async def test_what_no_database_can_hold_is_said_to_whoever_asks(record: Record) -> None:
+    with pytest.raises(UsageError):
+        await record.task("a\0b")
+    with pytest.raises(UsageError):
+        await record.repository("a\0b")
+    assert await record.page(Wanted(words="a\0b")) == []
+
+
 async def test_an_attempt_is_added_once(record: Record, make_task: MakeTask, make_attempt: MakeAttempt) -> None:
     task = await record.submit(make_task(attempts=2))
     second, first = make_attempt(task, 2), make_attempt(task, 1)
