@@ -7,7 +7,8 @@ import { defineConfig, type Plugin } from "vite";
 const served = process.env.PULLWRIGHT_SERVED ?? "http://127.0.0.1:8400";
 
 /**
- * Of @pierre/diffs only what shows differences is taken along, and of its three highlighters only its own (docs/decisions).
+ * Of @pierre/diffs only what shows differences is taken along, of its themes the two that `Diff.tsx` names, and of its three
+ * highlighters only its own (docs/decisions).
  * That one comes with its program as text in a module; here it is a file of its own, so that it is a third smaller and kept
  * by the browser.
  */
@@ -20,6 +21,7 @@ function onlyDifferences(): Plugin {
     resolveId(id, from) {
       if (id.endsWith("/highlights.wasm.mjs") && from) return program + join(dirname(from), "highlights.wasm");
       if (id === "./VirtualizedFile.js") return leftOut; // whole files, without a difference
+      if (/^@pierre\/highlights\/themes\/(?!github-(light|dark)-high-contrast$|loader)/.test(id)) return leftOut;
       return /^shiki\/(langs|wasm|engine)|\/backends\/shiki\.js$|^@pierre\/theming\/themes$/.test(id) ? leftOut : undefined;
     },
     load(id) {
