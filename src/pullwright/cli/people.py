@@ -131,7 +131,8 @@ def sign_in(*, secret_stdin: bool = False, json: bool = False) -> int:
 
     Args:
         secret_stdin: Read the client's secret from standard input and keep it, encrypted, in the record.
-        json: Print it as a JSON object with the keys `issuer`, `client_id`, `redirect`, `ended`, `secret`.
+        json: Print it as a JSON object with the keys `issuer`, `client_id`, `redirect`, `post_logout_redirect` and
+            `secret`.
     """
 
     async def perform(record: Record) -> int:
@@ -154,14 +155,15 @@ def sign_in(*, secret_stdin: bool = False, json: bool = False) -> int:
         redirect, ended = f"{here}{CALLBACK}", f"{here}{ENDED}"
         if json:
             told = {"issuer": known and known.issuer, "client_id": known and known.client_id}
-            answer_json({**told, "redirect": redirect, "ended": ended, "secret": where})
+            answer_json({**told, "redirect": redirect, "post_logout_redirect": ended, "secret": where})
             return 0
         if known is None:
             answer([Line("nobody vouches for people: set PULLWRIGHT_OIDC_ISSUER and PULLWRIGHT_OIDC_CLIENT_ID")])
         else:
             answer([Line(f"{known.issuer} vouches for people; it calls this server {known.client_id}")])
-        named = {"redirect URI": redirect, "after sign-out": ended, "secret": where or "none: a public client"}
-        answer([Line(f"  {name:14}  {value}") for name, value in named.items()])
+        secret = where or "none: a public client"
+        named = {"redirect URI": redirect, "post-logout redirect URI": ended, "secret": secret}
+        answer([Line(f"  {name:24}  {value}") for name, value in named.items()])
         return 0
 
     return _with_record(perform)

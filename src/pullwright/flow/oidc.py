@@ -269,5 +269,10 @@ def _json(body: bytes) -> dict[str, Any]:
 
 def _safe(url: str, issuer: str) -> bool:
     """https; or http where the issuer itself is reached by it, which its setting allows on loopback only."""
-    scheme = urlsplit(url).scheme
-    return bool(urlsplit(url).hostname) and (scheme == "https" or (scheme == "http" and issuer.startswith("http://")))
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and issuer.startswith("http://"))
+    )

@@ -39,7 +39,7 @@ class OidcProvider:
     claims: dict[str, Any] = field(default_factory=dict)
     algorithm: str = "RS256"
     asked: list[str] = field(default_factory=list)  # paths, in order
-    ends: bool = True  # whether it has a place to sign out at
+    end: str | None = "/end?client=1"  # where one signs out, below its address or whole; None: nowhere
     issued: list[str] = field(default_factory=list)  # ID tokens, in order
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
     _key: RSAKey = field(default_factory=lambda: _new_key())
@@ -111,8 +111,8 @@ class OidcProvider:
         return _json({"error": "not_found"}, 404)
 
     def _about(self) -> dict[str, Any]:
-        end = {"end_session_endpoint": f"{self.issuer}/end?client=1"} if self.ends else {}
-        return end | {
+        end = f"{self.issuer}{self.end}" if self.end and self.end.startswith("/") else self.end
+        return ({} if end is None else {"end_session_endpoint": end}) | {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",

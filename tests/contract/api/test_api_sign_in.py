@@ -275,8 +275,9 @@ async def test_signing_out_ends_the_session_at_the_issuer_too(issuer: OidcProvid
     assert (await client.delete("/session", headers=OURS)).json() == {"issuer": None, "end": None}
 
 
-async def test_an_issuer_without_a_way_out_is_named(issuer: OidcProvider, opened: Open) -> None:
-    issuer.ends = False
+@pytest.mark.parametrize("end", [None, "https://[", "javascript:alert(1)"])
+async def test_an_issuer_without_a_way_out_is_named(issuer: OidcProvider, opened: Open, end: str | None) -> None:
+    issuer.end = end
     _, client = await opened(ROLE="member")
     await signed_in(issuer, client)
     assert (await client.delete("/session", headers=OURS)).json() == {"issuer": "127.0.0.1", "end": None}
