@@ -284,7 +284,9 @@ class Settings(BaseModel):
     webhook: WebhookSettings | None = None
     sign_in: SignInSettings | None = None
     url: str | None = Field(
-        None, description="`PULLWRIGHT_URL`: where others reach the server, https://HOST; None: as each request says."
+        None,
+        description="`PULLWRIGHT_URL`: where others reach the server, https://HOST; None: as each request says. Where "
+        "`PULLWRIGHT_TOKEN` holds a token for it, it is the server that commands go to.",
     )
     names: Names = Names()
     forges: tuple[ForgeEntry, ...] = Field(

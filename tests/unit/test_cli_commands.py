@@ -101,6 +101,8 @@ def test_every_command_explains_itself(run: Run, tokens: tuple[str, ...]) -> Non
         (("run", "x", "--attempts", "0"), "--attempts"),
         (("run", "x", "--max-cost", "-1"), "--max-cost"),
         (("run", "x", "--max-minutes", "nan"), "--max-minutes"),
+        (("run", "x", "--max-minutes", "inf"), "--max-minutes"),
+        (("env", "limits", "--cpus", "inf"), "no number of processors"),
         (("run", "  "), "empty"),
         (("run", "x", "--allow-host", "https://example.org"), "its host alone"),
         (("task", "show"), "TASK"),

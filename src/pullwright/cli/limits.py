@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pullwright.cli.environments import with_environments
@@ -58,7 +59,6 @@ def limits(
 def _changes(
     memory: str | None, processes: int | None, cpus: str | None, disk: str | None, files: int | None
 ) -> dict[str, object]:
-    from pullwright.domain.errors import UsageError
     from pullwright.domain.limits import parse_size
 
     changes: dict[str, object] = {}
@@ -71,11 +71,20 @@ def _changes(
     if files is not None:
         changes["inodes"] = files
     if cpus is not None:
-        try:
-            changes["cpus"] = None if cpus == "all" else float(cpus)
-        except ValueError:
-            raise UsageError(f"{cpus!r} is no number of processors: write one like 1.5, or all") from None
+        changes["cpus"] = None if cpus == "all" else _number(cpus)
     return changes
+
+
+def _number(cpus: str) -> float:
+    from pullwright.domain.errors import UsageError
+
+    try:
+        number = float(cpus)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{cpus!r} is no number of processors: write one like 1.5, or all")
+    return number
 
 
 def limits_lines(limits: SandboxLimits, held: str) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -155,7 +156,7 @@ def _limits(
         "context": ("--max-context", context),
     }
     for option, value in said.values():
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{option} takes a number above 0, not {value}")
     return AttemptLimits.model_validate({name: value for name, (_, value) in said.items() if value is not None})
 

@@ -16,6 +16,8 @@ PREFIX = "/api/v1"
 TIMEOUT = 60.0
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before a stream that broke off is asked for again
 
+_NO_ROUTE = {(404, "Not Found"), (405, "Method Not Allowed")}  # what is not there for other reasons says "Not found"
+
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -89,6 +91,10 @@ def part(name: str) -> str:
 def _refusal(answer: httpx.Response) -> ApiError:
     try:
         problem = answer.json()
+        if (answer.status_code, problem["title"]) in _NO_ROUTE:
+            return Unreachable(
+                "the server is older than this client and knows no such request; bring both to one version"
+            )
         return error_of(answer.status_code, problem["title"], problem["detail"])
     except (ValueError, KeyError, TypeError):
         return Unreachable(

@@ -8,6 +8,8 @@ from pydantic import Field
 from pullwright.domain.errors import UsageError
 from pullwright.domain.value import Value
 
+_MOST = 2**60  # what kernels and filesystems still count
+
 
 class AttemptLimits(Value):
     """The budget of one attempt. Reaching one ends the attempt with that reason; its work is kept."""
@@ -26,14 +28,19 @@ class SandboxLimits(Value):
     """What one sandbox may use of the machine."""
 
     memory: int = Field(
-        4 * 1024**3, ge=16 * 1024**2, description="Bytes of memory, all its processes and /dev/shm together."
+        4 * 1024**3, ge=16 * 1024**2, le=_MOST, description="Bytes of memory, all its processes and /dev/shm together."
     )
-    processes: int = Field(512, ge=8, description="Processes and threads.")
-    cpus: float | None = Field(None, gt=0, description="Processors' worth of time; None: as many as there are.")
+    processes: int = Field(512, ge=8, le=4_194_304, description="Processes and threads.")
+    cpus: float | None = Field(
+        None, gt=0, le=65536, description="Processors' worth of time; None: as many as there are."
+    )
     disk: int = Field(
-        20 * 1024**3, ge=1024**2, description="Bytes on disk that it may write: workspace, HOME, /opt/env and /tmp."
+        20 * 1024**3,
+        ge=1024**2,
+        le=_MOST,
+        description="Bytes on disk that it may write: workspace, HOME, /opt/env and /tmp.",
     )
-    inodes: int = Field(2_000_000, ge=100, description="Files, directories and links there.")
+    inodes: int = Field(2_000_000, ge=100, le=_MOST, description="Files, directories and links there.")
     file_size: int = Field(4 * 1024**3, gt=0, description="Bytes of the largest single file.")
     open_files: int = Field(4096, gt=0, description="Open descriptors of one process.")
     core_size: int = Field(0, ge=0, description="Bytes of a core dump.")

@@ -1,6 +1,7 @@
 """The typed client: over the application itself, and over a server that goes away in the middle of a stream."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from pullwright.api.app import PREFIX
 from pullwright.client import ApiError, Client, NotAllowed, NotFound, NotSignedIn, Unreachable, Unusable
 from pullwright.domain.access import Scope
+from pullwright.domain.errors import UsageError
 from pullwright.domain.task import Attempt, EngineChoice, RepositoryRef, State, Task, TaskRequest
 from pullwright.domain.transcript import Moved, Noticed, PersonSaid, Recorded
 from pullwright.domain.value import now
@@ -62,6 +64,8 @@ async def test_refusals_are_errors_in_the_servers_own_words(app: FastAPI, platfo
             await client.task("../me")
         with pytest.raises(Unusable, match="still queued"):
             await client.retry("c0000000")
+        with pytest.raises(Unreachable, match="bring both to one version"):
+            await client.steer("c0000000", "polish")
         with pytest.raises(Unusable, match="colour"):
             await client.submit("x", "/srv/tidy", colour="blue")
     async with await over(app, platform, Scope.READ) as reader:
@@ -141,3 +145,19 @@ async def test_an_image_comes_from_a_registry_and_from_no_directory_of_the_serve
             await client.submit("x", "/srv/tidy", image="docker:x")
         with pytest.raises(ApiError, match="there is no such directory"):  # of the repository: the image is in order
             await client.submit("x", "/srv/tidy", image="docker://debian:12")
+
+
+async def test_what_is_meant_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        async with Client("http://127.0.0.1:9", "pw_secret") as client:
+            with pytest.raises(Unreachable, match="cannot be reached"):
+                await client.tasks()
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+    with pytest.raises(UsageError, match="https://"):
+        Client("http://pw.example", "pw_secret")

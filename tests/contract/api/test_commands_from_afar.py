@@ -203,7 +203,8 @@ def test_what_an_environment_is_and_may_reach(here: Type, afar: Type, tidy: str)
     assert afar("env", "limits", *at, "--memory", "2GiB", "--cpus", "1.5", "--json").json["cpus"] == 1.5
     assert afar("env", "limits", *at, "--cpus", "all", "--json").json["cpus"] is None
     assert alike(here, afar, "env", "limits", *at)["memory"] == 2 * 1024**3
-    assert "processes" in refused_alike(here, afar, "env", "limits", *at, "--processes", "1")
+    for name, value in (("processes", "1"), ("disk", "4000000TiB")):
+        assert name in refused_alike(here, afar, "env", "limits", *at, f"--{name}", value)
     assert afar("env", "limits", *at, "--default", "--json").json["memory"] == 4 * 1024**3
     assert "there is no such directory" in refused_alike(here, afar, "env", "internet", "--repo", "/nowhere")
 
