@@ -1,6 +1,7 @@
 """Tasks from the composer to their end: handed in, followed, answered, held, taken back, sent another way."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -253,6 +254,10 @@ def test_environment_usage_and_people_are_looked_after(
     layers = page.get_by_role("region", name="Layers", exact=True)
     expect(layers.get_by_role("columnheader", name="Last used")).to_be_visible()
     expect(layers.get_by_role("row").filter(has_text="Checkout").get_by_role("cell").nth(3)).to_have_text("in use")
+    limits = page.get_by_role("region", name="Limits", exact=True)
+    limits.get_by_label("Memory, GiB").fill("2")
+    limits.get_by_role("button", name="Keep").click()
+    expect(page.get_by_text("What starts from now on keeps to these limits")).to_be_visible()
     internet = page.get_by_role("region", name="Internet")
     internet.get_by_label("Host to allow while an engine works").fill("files.example.com")
     internet.get_by_role("button", name="Allow").first.click()
@@ -266,7 +271,10 @@ def test_environment_usage_and_people_are_looked_after(
     page.reload()
     expect(secrets.get_by_text("NPM_TOKEN")).to_be_visible()
     assert "not to be seen again" not in page.content()
+    expect(limits.get_by_label("Memory, GiB")).to_have_value("2")
     axe(page)
+    page.get_by_role("button", name="Remove what is prepared").click()
+    expect(page.get_by_text(re.compile("layers? removed"))).to_be_visible()
 
     page.locator("body").press("g")
     page.keyboard.press("u")

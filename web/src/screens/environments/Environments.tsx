@@ -12,6 +12,7 @@ import { repositoriesQuery } from "../home/choices";
 import { environmentQuery, type EnvironmentView } from "./environment";
 import { InternetPolicy } from "./InternetPolicy";
 import { Layers } from "./Layers";
+import { Machine } from "./Machine";
 import { Runs } from "./Runs";
 import { Credentials, Secrets } from "./Secrets";
 import { Settings } from "./Settings";
@@ -104,7 +105,8 @@ function Parts({ view, may }: { view: EnvironmentView; may: ReturnType<typeof us
       <InternetPolicy view={view} admin={may.admin} />
       <Secrets view={view} admin={may.admin} />
       <Credentials view={view} admin={may.admin} />
-      <Layers view={view} />
+      <Machine repository={view.repository.key} admin={may.admin} />
+      <Layers view={view} admin={may.admin} />
     </>
   );
 }
