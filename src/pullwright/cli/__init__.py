@@ -15,6 +15,7 @@
 - `env.py`: `env show|prepare|shell|log`.
 - `code.py`: `code map|find|refs|tests`.
 - `model.py`: `model add|list|test|remove`.
+- `usage.py`: `usage`.
 - `serve.py`: `serve`.
 - `token.py`: `token create|list|revoke`.
 - `mcp.py`: `mcp`.

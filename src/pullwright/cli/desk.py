@@ -12,6 +12,8 @@ from pullwright.cli.server import connected, named, there
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from pullwright.client import Client
     from pullwright.domain.task import Task
     from pullwright.domain.transcript import Recorded
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pullwright.flow.landing import Landing
     from pullwright.flow.operations import Update
     from pullwright.flow.platform import Platform
+    from pullwright.flow.usage import UsageView
     from pullwright.repos.worktree import Applied
     from pullwright.store.record import Record
 
@@ -43,6 +46,10 @@ class Desk(Protocol):
 
     async def task(self, task_id: str) -> Task:
         """One of them."""
+        ...
+
+    async def usage(self, since: date | None, until: date | None, repositories: Sequence[str]) -> UsageView:
+        """What they took and came to, of these repositories or of all."""
         ...
 
     async def events(self, task: Task) -> list[Recorded]:
@@ -110,6 +117,14 @@ class LocalDesk:
     async def task(self, task_id: str) -> Task:
         """One of them."""
         return await self._record.task(task_id)
+
+    async def usage(self, since: date | None, until: date | None, repositories: Sequence[str]) -> UsageView:
+        """What they took and came to, of these repositories or of all."""
+        from pullwright.flow.usage import usage
+        from pullwright.repos.address import locate
+
+        keys = [(await locate(one, Path.cwd())).key for one in repositories]
+        return await usage(self._record, since, until, keys)
 
     async def events(self, task: Task) -> list[Recorded]:
         """What has happened to it and in its attempts, oldest first."""
@@ -217,6 +232,11 @@ class ServerDesk:
     async def task(self, task_id: str) -> Task:
         """One of them."""
         return await self._client.record(task_id)
+
+    async def usage(self, since: date | None, until: date | None, repositories: Sequence[str]) -> UsageView:
+        """What they took and came to, of these repositories or of all."""
+        keys = [(await self._client.locate(there(one, Path.cwd()))).key for one in repositories]
+        return await self._client.usage(since, until, keys)
 
     async def events(self, task: Task) -> list[Recorded]:
         """What has happened to it and in its attempts, oldest first."""

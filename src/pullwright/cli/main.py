@@ -52,6 +52,7 @@ _COMMANDS = (
     ("forge:app", "forge", "The forges that pull requests go to: add, list, test, remove, webhook."),
     ("code:app", "code", "Find one's way in a repository: map, find, refs, tests."),
     ("model:app", "model", "The models that engines may ask: add, list, test, remove."),
+    ("usage:usage", "usage", "What tasks took and came to, by day."),
     ("serve:serve", "serve", "Serve the console and the API, and do the work of all tasks."),
     ("mcp:mcp", "mcp", "Serve tasks as tools for other agents and editors (MCP), on standard input and output."),
     ("token:app", "token", "Tokens for the API: create, list, revoke."),

@@ -1,6 +1,7 @@
 """Requests to a server, each a verb with typed answers; every refusal is an `ApiError`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from pullwright.domain.contract import TaskView
 from pullwright.domain.landing import Candidate, Clash
 from pullwright.domain.task import Attempt, State, Task
 from pullwright.domain.transcript import Recorded
+from pullwright.flow.usage import UsageView
 
 _PAGE = 500
 
@@ -89,6 +91,13 @@ class Client(Administration, Environments, Outside):
         """The newest tasks as they are recorded."""
         answer = await self._send("GET", "/records", params={"limit": most})
         return parsed(list[Task], answer.content)
+
+    async def usage(
+        self, since: date | None = None, until: date | None = None, repositories: Sequence[str] = ()
+    ) -> UsageView:
+        """What tasks took and came to by day, of these repositories by their keys, or of all."""
+        days = {name: str(day) for name, day in (("since", since), ("until", until)) if day is not None}
+        return await self._ask(UsageView, "GET", "/usage", params={**days, "repository": list(repositories)})
 
     async def events(self, task: Task, seen: Mapping[str, int] | None = None) -> list[Recorded]:
         """What has happened to a task and in its attempts after the last seen number of each log, oldest first."""

@@ -13,6 +13,7 @@
 - `scripts.py`: setup and maintenance scripts: run, told, what they left of secrets taken out.
 - `services.py`: services of an environment inside a machine.
 - `preparing.py`: environments that are made ready, or learned from, while nobody waits.
+- `usage.py`: what tasks took and came to, over time.
 - `shelf.py`: what prepared environments take on the disk, within a budget.
 - `ground.py`: what an attempt's commits are made on, and in whose name.
 - `freshness.py`: how fresh the commit is that a task stands on.
@@ -37,9 +38,9 @@
 - `followup.py`: what continues a task that has ended.
 - `takeup.py`: a person's pull request or branch as the base of a task.
 - `webhook.py`: calls the person's own webhook when a task has ended or waits.
-- `models.py`: how a person keeps a model, and forgets it.
+- `models.py`: how a person keeps a model, tries it, and forgets it.
 - `incoming.py`: what forges tell by themselves becomes tasks and follow-ups.
-- `forges.py`: how a person makes a forge known.
+- `forges.py`: how a person makes a forge known, sees what is known, and tries it.
 - `delivery.py`: the chosen change on its way to its forge.
 - `workflows.py`: both as durable workflows.
 - `callers.py`: who asks, and the platform as they may use it.

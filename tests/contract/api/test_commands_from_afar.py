@@ -15,8 +15,12 @@ import uvicorn
 from pullwright.api.app import application
 from pullwright.cli.main import main
 from pullwright.domain.access import Scope
+from pullwright.domain.task import Attempt, EngineChoice, Task, TaskRequest
+from pullwright.domain.value import now
 from pullwright.flow.tokens import issue
+from pullwright.repos.address import locate
 from pullwright.settings import Settings
+from pullwright.store.record import Record
 from pullwright.testing.model_server import ModelServer
 from pullwright.testing.scenario import Scenario
 from pullwright.wiring import build
@@ -52,7 +56,7 @@ class Served:
     """A server over a data directory, in a thread of this process; nobody works there."""
 
     def __init__(self, home: Path) -> None:
-        self._settings = Settings.from_environment({"PULLWRIGHT_HOME": str(home), "PULLWRIGHT_LOCAL_MODELS": "off"})
+        self.settings = Settings.from_environment({"PULLWRIGHT_HOME": str(home), "PULLWRIGHT_LOCAL_MODELS": "off"})
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.token, self.models = "", ""
@@ -73,7 +77,7 @@ class Served:
 
     async def _serve(self) -> None:
         scenario = Scenario.parse(SCENARIO)
-        async with ModelServer(scenario) as models, build(self._settings, {}) as platform:
+        async with ModelServer(scenario) as models, build(self.settings, {}) as platform:
             self.models = models.url
             _, self.token = await issue(platform.record, "far", Scope.ADMIN)
             app = application(platform, frozenset({"127.0.0.1"}))
@@ -98,7 +102,7 @@ def here(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
     def perform(*words: str) -> Said:
         with monkeypatch.context() as patch:
-            patch.setenv("PULLWRIGHT_HOME", str(served._settings.home))
+            patch.setenv("PULLWRIGHT_HOME", str(served.settings.home))
             return Said(main(words), *capsys.readouterr())
 
     return perform
@@ -287,3 +291,21 @@ def test_whether_a_repository_can_be_delivered_to(here: Type, afar: Type, tidy: 
     near, far = here(*gone), afar(*gone)
     assert (far.status, far.err) == (near.status, near.err)
     assert far.status == 1
+
+
+def test_usage(served: Served, here: Type, afar: Type, tidy: str) -> None:
+    async def hand_in() -> None:
+        record = await Record.open(served.settings)
+        repository = await locate(tidy, Path("/"))
+        choice = EngineChoice(engine="native", model="openai:m")
+        request = TaskRequest(prompt="Mend it", repository=repository, base_commit="a" * 40, attempts=(choice,))
+        task = await record.submit(Task(id="usage001", request=request, created=now()))
+        await record.add_attempt(Attempt(id="usage001-1", task=task.id, ordinal=1, engine="native", model="openai:m"))
+        await record.close()
+
+    asyncio.run(hand_in())
+    (row,) = alike(here, afar, "usage")["rows"]
+    assert (row["model"], row["tasks"]) == ("openai:m", 1)
+    assert len(alike(here, afar, "usage", "--repo", tidy)["rows"]) == 1
+    assert alike(here, afar, "usage", "--until", "2026-01-01")["rows"] == []
+    assert "3660 days" in refused_alike(here, afar, "usage", "--since", "0001-01-01")
