@@ -1,5 +1,6 @@
 """Review and Compare: from a task written in the console to a pull request that a reviewer's words have changed."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,12 @@ def test_files_are_marked_as_viewed_folded_and_gone_through_by_keys(
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Not sent yet, on lines 2–3")).to_be_visible()
     expect(page.get_by_role("listbox", name="Lines of the change")).to_be_focused()
+    page.get_by_label("Show CHANGES.md").click()
+    page.keyboard.press("k")
+    page.keyboard.press("ArrowDown")
+    expect(reached).to_have_text("CHANGES.md, added line 1: - add() adds.")
+    page.keyboard.press("ArrowDown")
+    expect(page).to_have_url(re.compile(r"file=calc\.py"))
     page.keyboard.press("?")
     expect(page.get_by_role("dialog").get_by_text("Comment on the line")).to_be_visible()
     expect(page.get_by_role("dialog").get_by_text("Next line", exact=True)).to_be_visible()

@@ -1,6 +1,6 @@
 import { type CodeViewDiffItem, type DiffLineAnnotation, type FileDiffMetadata, type FileDiffLoadedFiles, parsePatchFiles } from "@pierre/diffs";
 import { CodeView, type CodeViewHandle, type CodeViewReactOptions } from "@pierre/diffs/react";
-import { type ReactNode, type Ref, type RefObject, useCallback, useId, useImperativeHandle, useMemo, useRef, useState } from "react";
+import { type ReactNode, type Ref, type RefObject, useCallback, useEffect, useId, useImperativeHandle, useMemo, useRef, useState } from "react";
 
 import { useTheme } from "../shell/theme";
 import { cls } from "./class";
@@ -69,6 +69,8 @@ interface DiffProps<Note extends DiffNote> {
   renderHeader: (file: DiffFile) => ReactNode;
   /** A person wants to say something about these lines. */
   onComment?: (lines: Lines) => void;
+  /** The keys have reached a line of this file. */
+  onReached?: (path: string) => void;
   /** A whole file, to show more of it than the patch does. */
   read: (path: string, side: Side) => Promise<string>;
   ref?: Ref<DiffHandle>;
@@ -107,19 +109,22 @@ function reachable(frame: HTMLElement) {
 }
 
 /** A difference of any size, highlighted; only what is in sight is on the page. */
-export function Diff<Note extends DiffNote>({ files, split, folded, notes, renderNote, renderHeader, onComment, read, ref, className }: DiffProps<Note>) {
+export function Diff<Note extends DiffNote>({ files, split, folded, notes, renderNote, renderHeader, onComment, onReached, read, ref, className }: DiffProps<Note>) {
   const [theme] = useTheme();
   const view = useRef<CodeViewHandle<Note, undefined>>(null);
   const byPath = useMemo(() => new Map(files.map((file) => [file.path, file])), [files]);
   const items = useItems(files, folded, notes);
-  const { cursor, move, across, drawn } = useLineCursor(view as unknown as RefObject<CodeViewHandle<never, undefined> | null>);
+  const { cursor, begin, move, across, drawn } = useLineCursor(view as unknown as RefObject<CodeViewHandle<never, undefined> | null>);
   const list = useRef<HTMLDivElement>(null);
   const id = useId();
   const there = cursor !== null && byPath.has(cursor.path) && !folded.has(cursor.path);
   useImperativeHandle(
     ref,
     () => ({
-      show: (path) => view.current?.scrollTo({ type: "item", id: path, align: "start" }),
+      show: (path) => {
+        begin(path);
+        view.current?.scrollTo({ type: "item", id: path, align: "start" });
+      },
       move: (by, more) => {
         list.current?.focus({ preventScroll: true });
         move(by, more);
@@ -128,8 +133,12 @@ export function Diff<Note extends DiffNote>({ files, split, folded, notes, rende
       comment: () => (there ? onComment?.(linesOf(cursor)) : move(1)),
       focus: () => there && list.current?.focus({ preventScroll: true }),
     }),
-    [cursor, there, move, across, onComment],
+    [cursor, there, begin, move, across, onComment],
   );
+  const path = cursor?.path;
+  useEffect(() => {
+    if (path !== undefined) onReached?.(path);
+  }, [path, onReached]);
   const rendered = useCallback(
     (frame: HTMLElement) => {
       reachable(frame);

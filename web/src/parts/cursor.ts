@@ -23,6 +23,8 @@ interface Cursor {
 
 export interface LineCursor {
   cursor: Cursor | null;
+  /** The next move begins with a file's first line. */
+  begin: (path: string) => void;
   /** One line on, up or down; `more` takes it in with those before. */
   move: (by: 1 | -1, more?: boolean) => void;
   /** To the line beside it, where two sides are shown. */
@@ -72,6 +74,7 @@ function wordsOf(row: Row, side: Side, from: number, before: Cursor | null): str
 export function useLineCursor(view: RefObject<CodeViewHandle<never, undefined> | null>): LineCursor {
   const [cursor, setCursor] = useState<Cursor | null>(null);
   const shown = useRef(cursor);
+  const first = useRef<string | null>(null);
 
   const frames = useCallback(() => view.current?.getInstance()?.getRenderedItems() ?? [], [view]);
   const drawn = useCallback(
@@ -117,8 +120,9 @@ export function useLineCursor(view: RefObject<CodeViewHandle<never, undefined> |
       const here = now ? rows.findIndex(reached(now)) : -1;
       const start = rows[here];
       if (!now || !start) {
-        const first = by > 0 ? rows.find(inSight) : rows.findLast(inSight);
-        if (first) go(first, first.line.head === null ? "base" : "head");
+        const found = rows.find((row) => row.path === first.current) ?? (by > 0 ? rows.find(inSight) : rows.findLast(inSight));
+        first.current = null;
+        if (found) go(found, found.line.head === null ? "base" : "head");
         return;
       }
       const onward = by > 0 ? rows.slice(here + 1) : rows.slice(0, here).toReversed();
@@ -131,6 +135,10 @@ export function useLineCursor(view: RefObject<CodeViewHandle<never, undefined> |
     },
     [view, frames, go],
   );
+  const begin = useCallback((path: string) => {
+    first.current = path;
+    setCursor(null);
+  }, []);
   const across = useCallback(
     (to: Side) => {
       const now = shown.current;
@@ -139,5 +147,5 @@ export function useLineCursor(view: RefObject<CodeViewHandle<never, undefined> |
     },
     [frames, go],
   );
-  return { cursor, move, across, drawn };
+  return { cursor, begin, move, across, drawn };
 }

@@ -47,13 +47,14 @@ function Shown({ attempt, files, comments }: { attempt: Attempt; files: DiffFile
   const commented = useMemo(() => new Set(comments.all.map((one) => one.path)), [comments.all]);
   const here = Math.max(0, files.findIndex((file) => file.path === asked));
 
+  const reach = useCallback((path: string) => void navigate({ search: (before) => ({ ...before, file: path }), replace: true }), [navigate]);
   const go = useCallback(
     (path: string) => {
       setListed(false);
-      void navigate({ search: (before) => ({ ...before, file: path }), replace: true });
+      reach(path);
       view.current?.show(path);
     },
-    [navigate],
+    [reach],
   );
   const first = useRef(asked);
   useEffect(() => {
@@ -127,6 +128,7 @@ function Shown({ attempt, files, comments }: { attempt: Attempt; files: DiffFile
           notes={comments.all}
           read={read}
           onComment={comments.add}
+          onReached={reach}
           renderNote={(comment) => (
             <Note
               key={comment.id}

@@ -51,7 +51,7 @@ export function useActs(task: Task | undefined) {
   return {
     busy: act.isPending,
     run: (which: Act) => act.mutate(which),
-    can: { write, pause: write && !final && !paused, resume: write && !final && paused, cancel: write && !final, retry: write && final },
+    can: { write, pause: write && !paused && (task?.attempts.some((one) => atWork(one) || one.state === "waiting") ?? false), resume: write && !final && paused, cancel: write && !final, retry: write && final },
   };
 }
 
