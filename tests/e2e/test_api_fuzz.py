@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -131,6 +132,10 @@ def asked(person: Any, repository: Path, monkeypatch: pytest.MonkeyPatch, most: 
             wrong += ask(operation, base, {}, GenerationMode.POSITIVE, anonymous, known)
         assert not wrong, "\n\n".join(wrong)
         assert started.process.poll() is None
+        assert "Traceback" not in started.err, started.err
+        left = httpx.get(f"{base}/api/v1/repositories/{known['key']}/environment", headers=headers, timeout=30)
+        assert left.status_code == 200
+        assert "fault of the platform" not in left.text  # of what goes on while nobody waits
         return count
     finally:
         started.kill()

@@ -102,6 +102,7 @@ def test_every_command_explains_itself(run: Run, tokens: tuple[str, ...]) -> Non
         (("run", "x", "--max-cost", "-1"), "--max-cost"),
         (("run", "x", "--max-minutes", "nan"), "--max-minutes"),
         (("run", "x", "--max-minutes", "inf"), "--max-minutes"),
+        (("run", "x", "--max-minutes", "1e308"), "--max-minutes"),
         (("env", "limits", "--cpus", "inf"), "no number of processors"),
         (("run", "  "), "empty"),
         (("run", "x", "--allow-host", "https://example.org"), "its host alone"),

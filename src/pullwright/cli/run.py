@@ -145,6 +145,8 @@ def _limits(
     context: int | None,
 ) -> AttemptLimits:
     """The attempts' budget: what was said, and what holds by default."""
+    from pydantic import ValidationError
+
     from pullwright.domain.limits import AttemptLimits
 
     said: dict[str, tuple[str, float | None]] = {
@@ -158,7 +160,11 @@ def _limits(
     for option, value in said.values():
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{option} takes a number above 0, not {value}")
-    return AttemptLimits.model_validate({name: value for name, (_, value) in said.items() if value is not None})
+    try:
+        return AttemptLimits.model_validate({name: value for name, (_, value) in said.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise UsageError(f"{said[str(first['loc'][0])][0]}: {first['msg']}") from error
 
 
 async def _run(order: Order, *, background: bool, json: bool) -> int:

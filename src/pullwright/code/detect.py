@@ -101,9 +101,10 @@ def choose(
 
 
 def _image(named: tuple[str | None, ...]) -> Image | None:
-    for text, source in zip(named, ("--image", "`pullwright env image`", repository_file.NAME), strict=True):
+    whys = ("given by --image", "decided for this repository", f"given by {repository_file.NAME}")
+    for text, why in zip(named, whys, strict=True):
         if text is not None:
-            return None if text == NONE else Image(reference=text, why=f"given by {source}")
+            return None if text == NONE else Image(reference=text, why=why)
     return None
 
 

@@ -9,19 +9,25 @@ from pullwright.domain.errors import UsageError
 from pullwright.domain.value import Value
 
 _MOST = 2**60  # what kernels and filesystems still count
+_BUDGET = 10**9  # of minutes, turns, dollars: what is no cap any more, and can still be reckoned with
 
 
 class AttemptLimits(Value):
     """The budget of one attempt. Reaching one ends the attempt with that reason; its work is kept."""
 
-    minutes: float = Field(60.0, gt=0, description="Wall time of one attempt, in minutes.")
-    turns: int = Field(200, gt=0, description="Model turns.")
-    tokens: int = Field(20_000_000, gt=0, description="Input and output tokens together.")
+    minutes: float = Field(60.0, gt=0, le=_BUDGET, description="Wall time of one attempt, in minutes.")
+    turns: int = Field(200, gt=0, le=_BUDGET, description="Model turns.")
+    tokens: int = Field(20_000_000, gt=0, le=_MOST, description="Input and output tokens together.")
     context: int | None = Field(
-        None, gt=0, description="Tokens of conversation above which it is summed up; None: by what the model takes."
+        None,
+        gt=0,
+        le=_MOST,
+        description="Tokens of conversation above which it is summed up; None: by what the model takes.",
     )
-    cost: float | None = Field(None, gt=0, description="US dollars; None: no cap.")
-    search: float = Field(80.0, gt=0, description="Seconds that the repair engine searches, all its searches together.")
+    cost: float | None = Field(None, gt=0, le=_BUDGET, description="US dollars; None: no cap.")
+    search: float = Field(
+        80.0, gt=0, le=_BUDGET, description="Seconds that the repair engine searches, all its searches together."
+    )
 
 
 class SandboxLimits(Value):

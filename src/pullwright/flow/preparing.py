@@ -67,7 +67,7 @@ class Preparations:
     async def start(self, platform: Platform, order: Order, purpose: Purpose, *, lock: bool = False) -> Preparation:
         """Begin one, or give the one that runs for the same. Raises `UsageError` where too many run."""
         reference = await platform.repositories.locate(order.repository, order.cwd)
-        wanted = (order.base, order.setup, order.check, order.sparse, order.image)
+        wanted = (order.base, order.setup, order.check, order.sparse, order.image, lock)
         for one in self._known.values():
             if (one.repository, one.wanted, one.purpose, one.state) == (reference.key, wanted, purpose, "running"):
                 return one

@@ -138,6 +138,16 @@ async def test_an_environment_is_made_ready_while_nobody_waits(
     assert await layers_of(admin, tidy) == layers  # what failed left none
 
 
+async def test_what_is_to_be_locked_is_not_taken_for_what_is_only_looked_at(
+    platform: Platform, admin: httpx.AsyncClient, tidy: str
+) -> None:
+    order = {"repository": (await platform.record.repository(tidy)).location}
+    looks = (await admin.post("/environments/learn", json=order)).json()["id"]
+    locks = (await admin.post("/environments/learn", json=order | {"lock": True})).json()["id"]
+    assert [(await ended(admin, one))["state"] for one in (looks, locks)] == ["done", "done"]
+    assert (await platform.record.policy(tidy)).network.setup.internet == "allow"
+
+
 async def layers_of(client: httpx.AsyncClient, repository: str) -> dict[str, Any]:
     """By their kinds."""
     found = (await client.get(f"/repositories/{repository}/environment")).json()["layers"]
@@ -182,6 +192,7 @@ async def test_an_admin_decides_what_a_repositorys_machines_are_made_of(
     chosen = await admin.put(f"{here}/image", json={"image": "docker://debian:12"})
     assert chosen.json()["image"] == "docker://debian:12"
     assert await shown() == ("docker://debian:12", "docker://debian:12")
+    assert "decided for this repository" in (await admin.get(f"{here}/environment")).text
     for wrong in ("dir:/", "oci:/srv/layout", "dir:~", "debian"):
         refused = await admin.put(f"{here}/image", json={"image": wrong})
         assert (refused.status_code, "docker://" in refused.json()["detail"]) == (400, True)
@@ -243,6 +254,10 @@ async def test_usage_adds_up_by_day_and_kind(platform: Platform, admin: httpx.As
     before = (begun - timedelta(days=1)).date().isoformat()
     assert (await admin.get("/usage", params={"until": before})).json()["rows"] == []
     assert (await admin.get("/usage", params={"since": "0001-01-01"})).status_code == 400
+    assert (await admin.get("/usage", params={"until": "0001-01-01"})).json()["rows"] == []
+    order = {"prompt": "Mend it", "repository": "/srv/tidy"}
+    for limits in ({"minutes": 1e308}, {"cost": 1e308}, {"turns": 10**30}, {"search": 1e308}):
+        assert (await admin.post("/tasks/estimate", json=order | {"limits": limits})).status_code == 422, limits
 
 
 async def test_an_admin_looks_after_models_forges_and_the_queue(
