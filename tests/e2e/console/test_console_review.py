@@ -78,7 +78,7 @@ def compared(served: Any) -> tuple[str, Path]:
 
 
 def test_files_are_marked_as_viewed_folded_and_gone_through_by_keys(
-    served: Any, signed_in: Page, compared: tuple[str, Path]
+    served: Any, signed_in: Page, compared: tuple[str, Path], axe: Callable[[Page], None]
 ) -> None:
     page, (task, _) = signed_in, compared
     page.goto(f"/tasks/{task}/review?attempt=2")
@@ -130,6 +130,11 @@ def test_files_are_marked_as_viewed_folded_and_gone_through_by_keys(
     page.keyboard.press("?")
     expect(page.get_by_role("dialog").get_by_text("Comment on the line")).to_be_visible()
     expect(page.get_by_role("dialog").get_by_text("Next line", exact=True)).to_be_visible()
+    wide = page.viewport_size
+    page.set_viewport_size({"width": 375, "height": 500})
+    axe(page)
+    assert wide is not None
+    page.set_viewport_size(wide)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Delete this comment").click()
 

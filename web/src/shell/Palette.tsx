@@ -135,7 +135,7 @@ export function ShortcutOverlay({ onClose }: { onClose: () => void }) {
   const groups = [...new Set(commands.map((one) => one.group))];
   return (
     <Dialog title="Keyboard shortcuts" wide onClose={onClose}>
-      <div className="gap-8 sm:columns-2">
+      <div tabIndex={0} role="region" aria-label="Keys" className="gap-8 sm:columns-2">
         {groups.map((group) => (
           <section key={group} className="mb-4 break-inside-avoid">
             <h3 className="mb-1 text-xs font-semibold text-text-3">{group}</h3>
