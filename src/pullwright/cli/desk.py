@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pullwright.cli.server import connected, named, there
+from pullwright.cli.server import carry_out, there
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -319,27 +318,22 @@ def _place(place: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened_desk(*, looks: bool = False) -> AsyncIterator[Desk]:
-    """The desk for one command; one that only `looks` opens less of this machine's own."""
-    if (server := named()) is not None:
-        async with connected(server) as client:
-            yield ServerDesk(client)
-        return
-    from pullwright.cli.house import opened_platform, opened_record
+async def _looking() -> AsyncIterator[Desk]:
+    """The desk of this machine for a command that only looks: the record alone."""
+    from pullwright.cli.house import opened_record
 
-    if looks:
-        async with opened_record() as record:
-            yield LocalDesk(record, None)
-        return
+    async with opened_record() as record:
+        yield LocalDesk(record, None)
+
+
+@asynccontextmanager
+async def _working() -> AsyncIterator[Desk]:
+    from pullwright.cli.house import opened_platform
+
     async with opened_platform() as platform:
         yield LocalDesk(platform.record, platform)
 
 
 def with_desk(perform: Callable[[Desk], Awaitable[int]], *, looks: bool = False) -> int:
-    """Carry out one command about tasks; gives its exit status."""
-
-    async def opened() -> int:
-        async with opened_desk(looks=looks) as desk:
-            return await perform(desk)
-
-    return asyncio.run(opened())
+    """Carry out one command about tasks; gives its exit status. One that only `looks` opens less of this machine."""
+    return carry_out(perform, _looking if looks else _working, ServerDesk)

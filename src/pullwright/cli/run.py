@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from pullwright.cli.desk import with_desk
 from pullwright.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from pullwright.cli.desk import Desk
     from pullwright.domain.limits import AttemptLimits
     from pullwright.flow.desk import Order
 
@@ -123,7 +124,7 @@ def run(
         allow=tuple(canonical(rule) for rule in allow_host or ()),
         limits=_limits(max_cost, max_minutes, search_seconds, max_turns, max_tokens, max_context),
     )
-    return asyncio.run(_run(order, background=background, json=json))
+    return _run(order, background=background, json=json)
 
 
 def _server(text: str) -> tuple[str, str]:
@@ -167,14 +168,13 @@ def _limits(
         raise UsageError(f"{said[str(first['loc'][0])][0]}: {first['msg']}") from error
 
 
-async def _run(order: Order, *, background: bool, json: bool) -> int:
-    from pullwright.cli.desk import opened_desk
-    from pullwright.cli.screen import Screen
-    from pullwright.cli.story import Line
-    from pullwright.cli.words import first_line, shown
+def _run(order: Order, *, background: bool, json: bool) -> int:
+    async def perform(desk: Desk) -> int:
+        from pullwright.cli.screen import Screen
+        from pullwright.cli.story import Line
+        from pullwright.cli.words import first_line, shown
 
-    screen = Screen()
-    async with opened_desk() as desk:
+        screen = Screen()
         with screen.moving():
             task = await desk.submit(order, screen.step)
         where = f"{task.request.repository.name} at {task.request.base_commit[:12]}"
@@ -182,3 +182,5 @@ async def _run(order: Order, *, background: bool, json: bool) -> int:
             [Line(f"task {task.id}  {first_line(task.request.prompt)}", "head"), Line(f"        {shown(where)}")]
         )
         return await desk.see(task, json=json, background=background, cancels=True, news=False, quiet=True)
+
+    return with_desk(perform)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -82,15 +82,6 @@ def there(repository: str, cwd: Path) -> str:
     return str((cwd / Path(repository).expanduser()).resolve())
 
 
-@asynccontextmanager
-async def connected(server: tuple[str, str]) -> AsyncIterator[Client]:
-    """A client of it for one command."""
-    from pullwright.client import Client
-
-    async with Client(*server) as client:
-        yield client
-
-
 def carry_out(
     perform: Callable[[Port], Awaitable[int]],
     here: Callable[[], AbstractAsyncContextManager[Port]],
@@ -100,7 +91,9 @@ def carry_out(
 
     async def opened() -> int:
         if (server := named()) is not None:
-            async with connected(server) as client:
+            from pullwright.client import Client
+
+            async with Client(*server) as client:
                 return await perform(far(client))
         async with here() as port:
             return await perform(port)
