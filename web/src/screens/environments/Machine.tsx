@@ -26,7 +26,12 @@ const limitsQuery = (key: string) =>
     queryFn: ({ signal }) => got(api.GET("/api/v1/repositories/{key}/limits", { params: { path: { key } }, signal })),
   });
 
-const written = (limits: Limits, { name, unit }: Limit) => String((limits[name] ?? Number.NaN) / unit).replace("NaN", "");
+const written = (limits: Limits, { name, unit }: Limit) => {
+  const amount = limits[name];
+  return amount === null || amount === undefined ? "" : String(Number((amount / unit).toFixed(3)));
+};
+
+const inUnits = (text: string, { name, unit }: Limit) => (name === "cpus" ? Number(text) : Math.round(Number(text) * unit));
 
 /** What each sandbox may use of the server's machine; an admin decides it. */
 export function Machine({ repository, admin }: { repository: string; admin: boolean }) {
@@ -43,7 +48,17 @@ export function Machine({ repository, admin }: { repository: string; admin: bool
   if (!found.data) return null;
   const { limits, held } = found.data;
   return (
-    <Section title="Limits" about={`What each sandbox may use of the server's machine: ${held}`}>
+    <Section
+      title="Limits"
+      about="What each sandbox may use of the server's machine."
+      action={
+        admin && (
+          <Button size="sm" disabled={change.isPending} onClick={() => change.mutate({ default: true })}>
+            Back to the defaults
+          </Button>
+        )
+      }
+    >
       <form
         key={JSON.stringify(limits)}
         className="flex flex-wrap items-end gap-3 rounded-md bg-raised px-3 py-3 shadow-raised"
@@ -51,7 +66,7 @@ export function Machine({ repository, admin }: { repository: string; admin: bool
           event.preventDefault();
           const given = new FormData(event.currentTarget);
           const changes = FIELDS.map((field) => ({ field, text: String(given.get(field.name)).trim() })).filter(({ field, text }) => text !== written(limits, field));
-          change.mutate({ default: false, ...Object.fromEntries(changes.map(({ field, text }) => [field.name, text === "" ? null : Math.round(Number(text) * field.unit * 100) / 100])) });
+          change.mutate({ default: false, ...Object.fromEntries(changes.map(({ field, text }) => [field.name, text === "" ? null : inUnits(text, field)])) });
         }}
       >
         {FIELDS.map((field) => (
@@ -62,16 +77,12 @@ export function Machine({ repository, admin }: { repository: string; admin: bool
           </Field>
         ))}
         {admin && (
-          <>
-            <Button type="submit" busy={change.isPending}>
-              Keep
-            </Button>
-            <Button disabled={change.isPending} onClick={() => change.mutate({ default: true })}>
-              Back to the defaults
-            </Button>
-          </>
+          <Button type="submit" busy={change.isPending}>
+            Keep
+          </Button>
         )}
       </form>
+      <p className="mt-2 text-xs text-text-3">Held here: {held}.</p>
       {change.error && <ErrorBox error={change.error} className="mt-2" />}
     </Section>
   );
