@@ -301,10 +301,24 @@ def test_environment_usage_and_people_are_looked_after(
     working = page.get_by_role("row").filter(has_text="this server")
     expect(working).to_be_visible()
     expect(working).not_to_contain_text("Does not answer")
-    for part in ("Queue", "Teams", "Models", "Forges", "Limits", "Doctor"):
+    for part in ("Queue", "Teams", "Models", "Forges", "Disk", "Limits", "Doctor"):
         page.get_by_role("tab", name=part).click()
         expect(page.get_by_role("tabpanel").get_by_role("heading").first).to_be_visible()
         axe(page)
+    page.get_by_role("tab", name="Models").click()
+    page.get_by_role("button", name="Ask openai:scripted").click()
+    expect(page.get_by_text(re.compile("^answers in"))).to_be_visible()
+    page.get_by_role("tab", name="Forges").click()
+    page.get_by_role("button", name="Webhook of codeberg.org").click()
+    hook = page.get_by_role("dialog", name="Webhook of codeberg.org")
+    hook.get_by_role("button", name="Make one").click()
+    expect(hook.get_by_text("Shown this once.")).to_be_visible()
+    expect(hook.get_by_text("/api/v1/webhooks/codeberg.org")).to_be_visible()
+    axe(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Disk").click()
+    page.get_by_role("button", name="Remove all that is not in use").click()
+    expect(page.get_by_text(re.compile("layers? removed")).last).to_be_visible()
 
     # A viewer without a team sees nothing, and is offered nothing that would be refused.
     vera = browse(signed_in=False, viewport={"width": 375, "height": 740}, color_scheme="dark").page()

@@ -2,6 +2,7 @@ import { createLazyRoute, useNavigate, useSearch } from "@tanstack/react-router"
 
 import { useMay } from "../../api/queries";
 import { Tabs } from "../../parts/Tabs";
+import { Disk } from "./Disk";
 import { Doctor } from "./Doctor";
 import { Forges } from "./Forges";
 import { Limits } from "./Limits";
@@ -17,6 +18,7 @@ const PARTS = {
   tokens: { label: "Tokens", show: Tokens },
   models: { label: "Models", show: Models },
   forges: { label: "Forges", show: Forges },
+  disk: { label: "Disk", show: Disk },
   limits: { label: "Limits", show: Limits },
   doctor: { label: "Doctor", show: Doctor },
 } as const;

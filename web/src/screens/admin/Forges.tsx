@@ -6,6 +6,7 @@ import { Button } from "../../parts/Button";
 import { Field, Input, Select } from "../../parts/Field";
 import { ErrorBox } from "../../parts/Says";
 import { Section, Table } from "../../parts/Section";
+import { Webhook } from "./Webhook";
 import { Asked, Card, useListChange } from "./lists";
 
 type Kind = Schema<"ForgeOrder">["kind"];
@@ -18,6 +19,7 @@ export function Forges() {
   const [kind, setKind] = useState<Kind>("gitea");
   const [token, setToken] = useState("");
   const [repository, setRepository] = useState("");
+  const [hook, setHook] = useState<string | null>(null);
   const add = useListChange("forges", () => got(api.POST("/api/v1/forges", { body: { url: url.trim(), kind, token: token || null } })), "The forge is known");
   const remove = useListChange("forges", (host: string) => got(api.DELETE("/api/v1/forges/{host}", { params: { path: { host } } })), "The forge is forgotten");
   const test = useMutation({ mutationFn: () => got(api.POST("/api/v1/forges/test", { body: { repository: repository.trim() } })) });
@@ -27,6 +29,7 @@ export function Forges() {
           Where pull requests are offered. Apps, and tokens in variables and files, are named by <code className="font-mono">pullwright forge add</code>.
         </>
       }>
+      {hook && <Webhook host={hook} onClose={() => setHook(null)} />}
       {remove.error && <ErrorBox error={remove.error} className="mb-3" />}
       <Asked query={forges}>
         {(all) => (
@@ -37,7 +40,12 @@ export function Forges() {
                 <td>{one.kind}</td>
                 <td className="text-xs text-text-2">{SOURCES[one.source]}</td>
                 <td className="text-xs text-text-2">{one.signs_in ?? "nothing: branches only"}</td>
-                <td className="text-right">
+                <td className="text-right whitespace-nowrap">
+                  {one.kind !== "git" && (
+                    <Button size="sm" aria-label={`Webhook of ${one.host}`} onClick={() => setHook(one.host)}>
+                      Webhook
+                    </Button>
+                  )}{" "}
                   {one.source === "added" && (
                     <Button size="sm" look="danger" aria-label={`Forget ${one.host}`} onClick={() => remove.mutate(one.host)}>
                       Forget

@@ -8,22 +8,33 @@ import { ErrorBox } from "../../parts/Says";
 import { Section, Table } from "../../parts/Section";
 import { Badge } from "../../parts/State";
 import { tell, tellFailure } from "../../parts/Toast";
-import { count } from "../../parts/words";
+import { count, duration, money } from "../../parts/words";
 import { modelsQuery } from "../home/choices";
 import { Asked, Card, useListChange } from "./lists";
 
 const SOURCES: Record<string, string> = { kept: "kept here", environment: "the server's environment", machine: "a server of this machine" };
 
+/** Whether its key, its name and its address are right: it costs nothing. */
+async function check(model: string) {
+  const said = await got(api.POST("/api/v1/models/check", { body: { model } }));
+  if (said.ok) tell(model, said.text);
+  else tellFailure(new Error(said.text));
+}
+
+/** Has it say a word, which is paid for. */
+async function ask(model: string) {
+  const { seconds, usage } = await got(api.POST("/api/v1/models/test", { body: { model } }));
+  tell(model, `answers in ${duration(seconds)}${usage.cost === null ? "" : `, for ${money(usage.cost)}`}`);
+}
+
 export function Models() {
   const models = useQuery(modelsQuery);
   const [checking, setChecking] = useState<string | null>(null);
   const forget = useListChange("models", (name: string) => got(api.DELETE("/api/v1/models/{name}", { params: { path: { name } } })), "The model is forgotten, and its key with it");
-  const check = async (model: string) => {
+  const trying = async (how: (model: string) => Promise<void>, model: string) => {
     setChecking(model);
     try {
-      const said = await got(api.POST("/api/v1/models/check", { body: { model } }));
-      if (said.ok) tell(model, said.text);
-      else tellFailure(new Error(said.text));
+      await how(model);
     } catch (error) {
       tellFailure(error);
     } finally {
@@ -31,7 +42,7 @@ export function Models() {
     }
   };
   return (
-    <Section title="Models" about="What engines may ask. No key is ever shown.">
+    <Section title="Models" about="What engines may ask. No key is ever shown. Check costs nothing; Ask has it say a word.">
       {forget.error && <ErrorBox error={forget.error} className="mb-3" />}
       <Asked query={models}>
         {({ items, problem }) => (
@@ -52,8 +63,11 @@ export function Models() {
                     <td className="text-right">{one.window ? count(one.window) : "–"}</td>
                     <td className="text-right whitespace-nowrap">{one.prices ? `${one.prices.input} / ${one.prices.output}` : "–"}</td>
                     <td className="text-right whitespace-nowrap">
-                      <Button size="sm" aria-label={`Check ${one.name}`} busy={checking === one.name} onClick={() => void check(one.name)}>
+                      <Button size="sm" aria-label={`Check ${one.name}`} busy={checking === one.name} onClick={() => void trying(check, one.name)}>
                         Check
+                      </Button>{" "}
+                      <Button size="sm" aria-label={`Ask ${one.name} for a word, which is paid for`} busy={checking === one.name} onClick={() => void trying(ask, one.name)}>
+                        Ask
                       </Button>{" "}
                       {one.source === "kept" && (
                         <Button size="sm" look="danger" aria-label={`Forget ${one.name}`} onClick={() => forget.mutate(one.name)}>

@@ -11,12 +11,12 @@ export function Asked<Data>({ query, children }: { query: UseQueryResult<Data>; 
 }
 
 /** Changes something and lets the list that shows it be asked again. */
-export function useListChange<Given, Answer>(list: string, change: (given: Given) => Promise<Answer>, said: string) {
+export function useListChange<Given, Answer>(list: string, change: (given: Given) => Promise<Answer>, said?: string) {
   const client = useQueryClient();
   return useMutation({
     mutationFn: change,
     onSuccess: () => {
-      tell(said);
+      if (said) tell(said);
       return client.invalidateQueries({ queryKey: [list] });
     },
   });
