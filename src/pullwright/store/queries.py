@@ -37,6 +37,7 @@ from pullwright.store.schema import (
 Among = frozenset[str] | None
 """Keys of repositories; None: whichever."""
 
+_BEGINNING = 3  # characters of an id
 _FINAL = [state.value for state in State if state.final]
 
 
@@ -83,12 +84,14 @@ def add_attempt(connection: Connection, attempt: Attempt) -> Attempt:
 
 
 def find_task(connection: Connection, prefix: str, among: Among = None) -> Task:
-    """The task of that id, or the only one whose id begins so. Raises `UsageError`."""
+    """The task of that id, or the only one whose id begins so: three characters at least. Raises `UsageError`."""
     begins = select(TASKS.c.id).where(TASKS.c.id.startswith(prefix.lower(), autoescape=True), *within(among))
     ids = list(connection.execute(begins.order_by(TASKS.c.id).limit(5)).scalars())
     if prefix.lower() in ids:
         ids = [prefix.lower()]
-    if not ids or not prefix:
+    elif len(prefix) < _BEGINNING:
+        ids = []  # whoever mistypes so much means no task
+    if not ids:
         raise UsageError(f"There is no task {prefix or '(empty)'}; `pullwright task list` shows them.")
     if len(ids) > 1:
         raise UsageError(f"{prefix} begins more than one task's id: {', '.join(ids)}. Give more of it.")

@@ -71,14 +71,14 @@ async def test_an_attempt_is_added_once(record: Record, make_task: MakeTask, mak
 
 
 async def test_a_task_is_found_by_the_beginning_of_its_id(record: Record, make_task: MakeTask) -> None:
-    for name in ("abcdefgh", "abcxyz00", "abc"):
+    for name in ("abcdefgh", "abcxyz00", "abc", "xyz12345", "xyz67890"):
         await record.submit(make_task(name))
     assert (await record.task("abcd")).id == "abcdefgh"
     assert (await record.task("ABCD")).id == "abcdefgh"
     assert (await record.task("abc")).id == "abc"
     with pytest.raises(UsageError, match="more than one"):
-        await record.task("ab")
-    for unknown in ("zz", "", "%", "a_c"):
+        await record.task("xyz")
+    for unknown in ("zzz", "", "%%%", "a_c", "xy", "ab"):
         with pytest.raises(UsageError, match="task list"):
             await record.task(unknown)
     with pytest.raises(UsageError, match="attempt"):
