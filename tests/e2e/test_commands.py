@@ -213,6 +213,7 @@ def test_doctor_says_what_is_there(modelled: Any) -> None:
     assert "refused the key" in found.out
 
 
+@pytest.mark.long
 def test_a_model_is_kept_tried_listed_used_and_forgotten(modelled: Any, repository: Path) -> None:
     url = modelled.variables.pop("OPENAI_BASE_URL")
     del modelled.variables["OPENAI_API_KEY"], modelled.variables["PULLWRIGHT_MODEL"]

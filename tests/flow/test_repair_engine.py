@@ -232,7 +232,7 @@ async def test_progress_is_told_about_once_a_second(start: Start) -> None:
     code = "def f(x):\n" + "".join(f"    y{n} = x + {n}\n" for n in range(12)) + "    return y1\n"
     test = "import time\nfrom a import f\n\ndef test():\n    time.sleep(0.02)\n    assert f(2) == 'zwei!'\n"
     log = Log()
-    await to_the_end(work(await start(a=code, test_a=test), log), RepairOptions(seconds=9))
+    await to_the_end(work(await start(a=code, test_a=test), log), RepairOptions(seconds=5))
     told = [one for one in log.events if isinstance(one.event, Progressed) and one.event.step == "search"]
     assert len(told) > 2
     gaps = [(later.at - one.at).total_seconds() for one, later in itertools.pairwise(told)]

@@ -59,9 +59,15 @@ def view(platform: Platform, known: ForgeEntry, source: Literal["added", "config
 
 
 async def remove(platform: Platform, host: str) -> None:
-    """Forget a forge that was added. Raises `UsageError`."""
-    if not await platform.record.remove_forge(host.lower()):
+    """Forget a forge that was added, with the token that was kept for it and, unless it stays known all the same, the
+    secret of its webhook. Raises `UsageError`.
+    """
+    host = host.lower()
+    if not await platform.record.remove_forge(host):
         raise UsageError(f"There is no forge {host} that was added; `pullwright forge list` shows them.")
+    _token_file(platform.settings, host).unlink(missing_ok=True)
+    if host not in {entry.host for entry in (*platform.settings.forges, *KNOWN)}:
+        await incoming.forget_secret(platform.record, host)
 
 
 async def tried(platform: Platform, repository: str, cwd: Path) -> tuple[str, str]:
@@ -129,10 +135,13 @@ def keep_token(settings: Settings, known: ForgeEntry, token: str) -> ForgeEntry:
         raise UsageError("the token is empty")
     if not token.strip().isprintable() or not token.isascii():
         raise UsageError("the token has characters that no header may hold; is it the token alone?")
-    folder = settings.home / "tokens"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    file = folder / known.host.replace(":", "_")
+    file = _token_file(settings, known.host)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(token.strip() + "\n")
     return known.model_copy(update={"token_file": str(file)})
+
+
+def _token_file(settings: Settings, host: str) -> Path:
+    return settings.home / "tokens" / host.replace(":", "_")

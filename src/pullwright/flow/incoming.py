@@ -74,6 +74,11 @@ async def set_secret(record: Record, host: str, secret: str | None = None) -> st
     return chosen
 
 
+async def forget_secret(record: Record, host: str) -> None:
+    """What the forge tells from now on is refused."""
+    await record.drop_secret(f"forge:{host}", SECRET)
+
+
 async def take_in(platform: Platform, host: str, headers: Mapping[str, str], body: bytes) -> Told | None:
     """Write down what a forge tells, once; None where it asks for nothing. `headers` have names in lower case.
 

@@ -282,7 +282,12 @@ def test_models_and_forges(served: Served, here: Type, afar: Type, monkeypatch: 
     assert (new["url"].endswith("/far.example"), len(new["secret"]) > 20) == (True, True)
     assert alike(here, afar, "forge", "webhook", "far.example")["secret"] is None
     assert "There is no forge" in refused_alike(here, afar, "forge", "webhook", "none.example")
+    token = served.settings.home / "tokens" / "far.example"
+    assert token.read_text() == "t0ken\n"
     done_alike(here, afar, ("forge", "remove", "near.example"), ("forge", "remove", "far.example"))
+    assert not token.exists()
+    forge(afar, "far.example")
+    assert afar("forge", "webhook", "far.example", "--json").json["secret"], "a new one: the earlier is forgotten"
     assert "There is no forge" in refused_alike(here, afar, "forge", "remove", "none.example")
 
 

@@ -182,6 +182,7 @@ def test_a_task_is_held_and_sent_another_way(
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     axe(page)
+    page.wait_for_timeout(1500)  # it stands still for as long as its script takes note of
     page.reload()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("region", name="Question")).to_be_visible()
