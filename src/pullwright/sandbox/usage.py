@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import select
 import stat
 import subprocess
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pullwright.sandbox.findings import bubblewrap
@@ -20,6 +22,7 @@ class Usage:
 
     size: int = 0
     inodes: int = 0
+    cost: float = field(default=0.0, compare=False)  # seconds of a processor that it took to see
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ def held(tree: Path, processes: Iterable[int] = ()) -> Usage:
     du(1) goes to any depth, follows no link and counts a file with many names once. Where we are not root, a directory
     that its owner closed to himself would hide what is in it: du then has the one right to look into all.
     """
-    usage = Usage(_counted("-B1", tree), _counted("--inodes", tree))
+    began = time.thread_time()
+    (size, for_size), (inodes, for_inodes) = _counted("-B1", tree), _counted("--inodes", tree)
     nameless: dict[tuple[int, int], int] = {}
     for process in processes:
         with contextlib.suppress(OSError), os.scandir(_PROC / str(process) / "fd") as entries:
@@ -51,24 +55,36 @@ def held(tree: Path, processes: Iterable[int] = ()) -> Usage:
                     facts = entry.stat()
                     if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 0:
                         nameless[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
-    return Usage(usage.size + sum(nameless.values()), usage.inodes + len(nameless))
+    cost = for_size + for_inodes + time.thread_time() - began
+    return Usage(size + sum(nameless.values()), inodes + len(nameless), cost)
 
 
-def _counted(unit: str, tree: Path) -> int:
+def _counted(unit: str, tree: Path) -> tuple[int, float]:
+    """What du counts, and the seconds of a processor that it took. Raises `TimeoutError`."""
     command = ["du", "-s", unit, "--", str(tree)]
     if os.geteuid() != 0:
         rights = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_DAC_READ_SEARCH"]
         command = [bubblewrap(), *rights, "--die-with-parent", "--dev-bind", "/", "/", *command]
-    said = subprocess.run(
+    counting = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # what was removed while it looked
-        timeout=_SECONDS,
-        check=False,
     )
-    number = said.stdout.split(b"\t", 1)[0]
-    return int(number) if number.isdigit() else 0
+    assert counting.stdout is not None
+    with counting.stdout as said:
+        waiting = select.poll()  # select() knows no descriptor above 1,023
+        waiting.register(said)
+        in_time = bool(waiting.poll(_SECONDS * 1000))
+        if not in_time:
+            counting.kill()
+        number = said.read().split(b"\t", 1)[0]
+    # Of all ways to wait only this one tells what the process took.
+    _, status, took = os.wait4(counting.pid, 0)
+    counting.returncode = os.waitstatus_to_exitcode(status)
+    if not in_time:
+        raise TimeoutError(f"{tree} was not measured within {_SECONDS:g} s")
+    return int(number) if number.isdigit() else 0, took.ru_utime + took.ru_stime
 
 
 def inside(wall: int) -> list[int]:

@@ -6,7 +6,6 @@ written too much by that, or was not measured for long. See docs/decisions on th
 
 import asyncio
 import contextlib
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ from pullwright.sandbox.usage import Room, Usage, held, inside
 
 TICK_SECONDS = 0.25
 _AGE_SECONDS = 2.0  # after which what was measured counts no more: others may have freed what this one wrote
-_SHARE = 20  # measuring takes at most one part in so many of the time
+_SHARE = 20  # measuring takes at most one part in so many of a processor's time
 _HARD = 2  # times the limit at which the sandbox itself is ended: its commands were, and others went on writing
 _GRACE = 8  # one part in so many of the limit may be written by who tidies up, and to take the workspace in
 RESERVE = 1024**3  # bytes of the host's disk that sandboxes leave
@@ -78,9 +77,9 @@ class _Meter:
         taken, made = max(self.room.size - room.size, 0), max(self.room.inodes - room.inodes, 0)
         return self.used.size + taken > limits.disk or self.used.inodes + made > limits.inodes
 
-    def take(self, used: Usage, room: Room, began: float) -> None:
-        self.used, self.room, self.at = used, room, time.monotonic()
-        self.cost = self.at - began
+    def take(self, used: Usage, room: Room) -> None:
+        # By the clock a busy machine would be looked at less the busier it is.
+        self.used, self.room, self.at, self.cost = used, room, time.monotonic(), used.cost
 
     def over(self, limits: SandboxLimits) -> Limit | None:
         """The limit that it went over since the last time; who tidies up and writes little meanwhile may go on."""
@@ -154,10 +153,10 @@ class Watch:
         async def measure() -> None:
             began = time.monotonic()
             try:
-                meter.take(await self._held(sandbox), room, began)
+                meter.take(await self._held(sandbox), room)
                 if sandbox in self._watched:
                     await self._judge(sandbox, meter)
-            except (OSError, subprocess.TimeoutExpired):
+            except OSError:
                 meter.cost = time.monotonic() - began
             finally:
                 meter.measuring = False
@@ -184,8 +183,7 @@ class Watch:
             reason = f"{fact}; what ran was ended. Removing files makes room again"
             await sandbox.halt(LimitHit(limit=limit, reason=reason))
             # It wrote on until it was ended; whoever comes next and tidies up is not to be taken for it.
-            began = time.monotonic()
-            meter.take(await self._held(sandbox), Room.at(self._root), began)
+            meter.take(await self._held(sandbox), Room.at(self._root))
             meter.forgive(sandbox.limits)
 
     async def _rescue(self, room: Room) -> None:
