@@ -85,12 +85,10 @@ def add_attempt(connection: Connection, attempt: Attempt) -> Attempt:
 
 def find_task(connection: Connection, prefix: str, among: Among = None) -> Task:
     """The task of that id, or the only one whose id begins so: three characters at least. Raises `UsageError`."""
-    begins = select(TASKS.c.id).where(TASKS.c.id.startswith(prefix.lower(), autoescape=True), *within(among))
-    ids = list(connection.execute(begins.order_by(TASKS.c.id).limit(5)).scalars())
-    if prefix.lower() in ids:
-        ids = [prefix.lower()]
-    elif len(prefix) < _BEGINNING:
-        ids = []  # whoever mistypes so much means no task
+    ids = list(connection.execute(select(TASKS.c.id).where(TASKS.c.id == prefix.lower(), *within(among))).scalars())
+    if not ids and len(prefix) >= _BEGINNING:  # whoever mistypes more than that means no task
+        begins = select(TASKS.c.id).where(TASKS.c.id.startswith(prefix.lower(), autoescape=True), *within(among))
+        ids = list(connection.execute(begins.order_by(TASKS.c.id).limit(5)).scalars())
     if not ids:
         raise UsageError(f"There is no task {prefix or '(empty)'}; `pullwright task list` shows them.")
     if len(ids) > 1:
