@@ -1,5 +1,6 @@
 """A page that a sandbox serves, opened beside the console in a real browser: neither gets at the other."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_a_page_of_a_sandbox_gets_at_nothing_of_the_console(served: Any, browser
     assert inside.evaluate(ACT, f"{console}/api/v1/tasks/{task}/cancel") == "opaque"
     assert served.task(task)["state"] == "running"
     inside.evaluate(FRAME, f"{console}/")
-    assert inside.frames[-1].url.startswith("chrome-error:")
+    inside.frames[-1].wait_for_url(re.compile("^chrome-error:"), wait_until="commit")
 
     page.get_by_role("button", name="Close port 8123").click()
     expect(page.get_by_role("button", name="Close port 8123")).to_have_count(0)
