@@ -249,30 +249,43 @@ async def _follow_up(platform: Platform, told: Told) -> Settled:
         return Fate.IGNORED, f"no pull request of ours in {asked.repository} is meant", None
     task = tasks[0]
     forge = await platform.forge(task.request.repository)
-    if asked.how != "check" and not await forge.may_write(asked.by):
-        return Fate.IGNORED, f"{asked.by} may not write to {asked.repository}, so that nobody does it for them", task.id
-    if asked.how == "check" and not followup.hears(task):
-        return Fate.IGNORED, f"the engine of task {task.id} reads no messages; a person looks after the check", task.id
+    if why := await _in_vain(forge, task, asked):
+        return Fate.IGNORED, why, task.id
     places = await _places(platform, task, forge, asked)
     for place in places:
         await _seen(forge, place)  # at once, whatever has to be waited for
     if not task.state.final:
         raise _Later(f"task {task.id} is still {task.state}")
+    return await _take_up(platform, task, forge, asked, places[0])
+
+
+async def _in_vain(forge: Forge, task: Task, asked: Asked) -> str:
+    """Why nothing is done for whoever asks; empty where it is."""
+    if asked.how == "check":
+        deaf = f"the engine of task {task.id} reads no messages; a person looks after the check"
+        return "" if followup.hears(task) else deaf
+    if await forge.may_write(asked.by):
+        return ""
+    return f"{asked.by} may not write to {asked.repository}, so that nobody does it for them"
+
+
+async def _take_up(platform: Platform, task: Task, forge: Forge, asked: Asked, place: Topic) -> Settled:
+    """What is new goes to the task's engine; where that cannot be, or shows nowhere else, it is said at the place."""
     try:
         heard = await followup.sync(platform, task.id, automatic=asked.how != "label")
     except ForgeUnavailable:
         raise
     except PullwrightError as error:
-        await _say(forge, places[0], task, f"This could not be taken up: {_quiet(str(error))}")
+        await _say(forge, place, task, f"This could not be taken up: {_quiet(str(error))}")
         return Fate.FAILED, str(error), task.id
     if heard.ended:
         return Fate.IGNORED, f"the pull request is {heard.ended}", task.id
     if not heard.taken and heard.task.state.final:
         return Fate.IGNORED, "there is nothing new on the pull request that asks for anything", task.id
-    if asked.how in ("review", "check") and places[0].remark is None:
+    if asked.how in ("review", "check") and place.remark is None:
         # A second sign on the pull request itself would not be seen.
         what = f"the review of `{asked.by}`" if asked.how == "review" else f"what failed on `{asked.commit[:12]}`"
-        await _say(forge, places[0], task, f"Task `{task.id}` takes up {what}: {_address(platform, task)}")
+        await _say(forge, place, task, f"Task `{task.id}` takes up {what}: {_address(platform, task)}")
     return Fate.TAKEN, f"{len(heard.taken)} things were taken up", task.id
 
 
