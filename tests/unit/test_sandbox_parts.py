@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pullwright.sandbox import calls, seccomp
 from pullwright.sandbox.layers import Layers
 from pullwright.sandbox.limits import Cgroups, Counts, counts_processes, rlimits
 from pullwright.sandbox.streams import Bounded
+from pullwright.sandbox.usage import held
 
 _HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -302,3 +304,16 @@ def test_only_ids_of_layers_name_layers(tmp_path: Path, name: str) -> None:
     assert not layers.has(name)
     with pytest.raises(SandboxError):
         layers.use((name,))
+
+
+def test_measuring_costs_what_it_takes_of_a_processor_and_not_what_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "du").write_text("#!/bin/sh\nsleep 0.5\nprintf '7\\tx\\n'\n")
+    (tmp_path / "du").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    began = time.monotonic()
+    usage = held(tmp_path)
+    waited = time.monotonic() - began
+    assert (usage.size, usage.inodes) == (7, 7)
+    assert 0 < usage.cost < waited / 2
